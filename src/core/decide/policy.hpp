@@ -1,0 +1,191 @@
+/*
+ * policy.hpp
+ *
+ * Who runs now, who waits, with how much memory: the workload manager's state
+ * machine. Events in, admissions out; no clock, no lock, no I/O, no pointer
+ * into the process. The server runs it in shared memory under one LWLock, the
+ * property test and the simulator run the same code on a virtual clock.
+ *
+ *                 Arrive
+ *      +------------+-------------+----------------+
+ *      v            v             v                v
+ *   rejected     queued -------> running <----> returned      (Pause, Resume)
+ *                 |  Admit/Force   |               |
+ *                 v                v               v
+ *               Cancel           Finish          Finish
+ *
+ * A slot is held while a query runs; a memory reservation from admission to
+ * Finish, also while it is returned (a cursor that waits for its client).
+ *
+ * Rules, in the order in which they are applied (ALGORITHMS.md, section 6):
+ *   - a query that may not wait, or whose deadline has come, is admitted at
+ *     once; if there was no room it is counted as forced;
+ *   - a predicted-short query takes the express lane: no slot, only memory;
+ *   - otherwise it needs a slot of its queue and its reservation must fit;
+ *   - waiting queries start by stride scheduling over priorities, within a
+ *     priority by key = predicted time + kWaitCredit * arrival, so nobody can be
+ *     overtaken by a query that arrives later than his own predicted
+ *     time / kWaitCredit after him;
+ *   - a large request whose turn has come and that does not fit may be
+ *     passed by smaller ones only until it has been passed kMaxPassed times
+ *     or has waited kMaxPassedMs; then everyone behind it waits.
+ *
+ * Units: milliseconds of the caller's monotonic clock; kB.
+ */
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace wlm {
+
+inline constexpr int kMaxQueues = 64;      /* queue 0 is `default`, always there */
+inline constexpr int kNameLength = 64;
+
+enum class Priority : uint8_t { kLowest = 0, kLow, kNormal, kHigh, kHighest, kCritical, kNumPriorities };
+inline constexpr int kNumPriorities = static_cast<int>(Priority::kNumPriorities);
+
+enum class QueryState : uint8_t { kFree = 0, kQueued, kRunning, kReturned };
+enum class Lane : uint8_t { kNormal = 0, kExpress };
+enum class Verdict : uint8_t { kAdmitted = 0, kQueued, kQueueFull, kTableFull };
+
+/* Why a query waits, or waited last. */
+enum class WaitReason : uint8_t { kNone = 0, kSlot, kMemory, kPassing /* a starved query goes first */ };
+
+struct QueueLimits {
+	char name[kNameLength];
+	Priority priority;
+	int32_t max_slots;          /* 0 = automatic */
+	int32_t max_queue_length;   /* waiting queries; -1 = no limit */
+	float memory_share;         /* guaranteed part of the budget, 0..1 */
+	float max_memory_share;     /* upper part of the budget, 0..1 */
+	float queue_timeout_ms;     /* 0 = none: bounded by max_wait and then forced */
+	bool in_use;
+};
+
+struct PolicyConfig {
+	int64_t budget_kb;          /* already times oversubscription */
+	double max_wait_ms;         /* after this a waiting query is forced */
+	double express_floor_ms;    /* least cut-off of the express lane; negative = no lane */
+	int32_t processors;
+	int32_t num_queues;         /* at least 1 */
+	QueueLimits queues[kMaxQueues];
+};
+
+struct QueryRequest {
+	int32_t queue;
+	Priority priority;
+	bool may_wait;
+	int32_t slots;              /* at least 1 */
+	double time_ms;             /* predicted, median; 0 = unknown, taken for long */
+	double time_upper_ms;       /* predicted, upper quantile */
+	int64_t memory_kb;          /* reservation wanted */
+};
+
+/* Index into the table, or kNoQuery. The caller keeps it from Arrive to Finish. */
+using QueryHandle = int32_t;
+inline constexpr QueryHandle kNoQuery = -1;
+
+struct Decision {
+	Verdict verdict;
+	QueryHandle handle;         /* kNoQuery if rejected or the table is full */
+	Lane lane;
+	bool forced;
+	WaitReason reason;          /* why it waits, if queued */
+	int64_t reserved_kb;        /* at most what was wanted; less if a queue or the budget is smaller */
+	double deadline_ms;         /* when the caller must call Deadline() if still queued */
+};
+
+/* What a deadline means to its query. */
+enum class DeadlineOutcome : uint8_t { kTooEarly = 0, kForced, kTimedOut /* the queue wants an error; the entry is freed */ };
+
+struct QueryView {
+	QueryState state;
+	Lane lane;
+	Priority priority;
+	WaitReason reason;
+	bool forced;
+	bool evicted;               /* left the express lane by overrunning its cut-off */
+	bool may_wait;
+	int32_t queue;
+	int32_t slots;
+	int32_t position;           /* 1 = next of its queue; 0 if not queued */
+	int64_t reserved_kb;
+	double arrived_ms;
+	double admitted_ms;
+	double time_ms;
+};
+
+struct QueueCounters {
+	int32_t slots;              /* limit in force */
+	int32_t slots_used;
+	int32_t num_running;
+	int32_t num_express;
+	int32_t num_returned;
+	int32_t num_queued;
+	int64_t reserved_kb;
+	uint64_t num_executed;
+	uint64_t num_forced;
+	uint64_t num_timeouts;
+	uint64_t num_rejected;
+	uint64_t num_cancelled;
+	uint64_t num_evicted;
+	double total_queue_ms;
+};
+
+class Policy {
+  public:
+	static size_t BytesNeeded(int32_t max_queries) noexcept;
+	/* nullptr if the span is too small or not aligned to 8. The object lives in the span. */
+	static Policy *Init(std::span<std::byte> memory, int32_t max_queries, const PolicyConfig &config) noexcept;
+
+	/* Running queries keep what they have; queued ones of a queue that is gone move to queue 0. */
+	void Configure(const PolicyConfig &config, double now_ms) noexcept;
+	const PolicyConfig &config() const noexcept;
+
+	Decision Arrive(const QueryRequest &request, double now_ms) noexcept;
+	/* The query is gone, in whatever state it was. Frees the entry. */
+	void Finish(QueryHandle handle, double now_ms) noexcept;
+	/* Queued only: leaves the queue and is freed, counted as cancelled. */
+	void Cancel(QueryHandle handle, double now_ms) noexcept;
+	/* Queued only. */
+	DeadlineOutcome Deadline(QueryHandle handle, double now_ms) noexcept;
+	/* Queued only: starts it over every limit. */
+	void Force(QueryHandle handle, double now_ms) noexcept;
+	/* Running -> returned: the slot is given back, the memory kept. */
+	void Pause(QueryHandle handle, double now_ms) noexcept;
+	/* Returned -> running: takes a slot, over the limit if none is free (counted as forced). */
+	void Resume(QueryHandle handle, double now_ms) noexcept;
+	/* Lowers or raises the reservation to what is known to be used. */
+	void Reserve(QueryHandle handle, int64_t memory_kb, double now_ms) noexcept;
+	/*
+	 * About once a second: evicts express queries that overran the cut-off, moves automatic slot
+	 * limits (additive increase while somebody waits for a slot and saturation < 1, halved above),
+	 * forces whom the caller forgot to call Deadline() for. saturation: 1 = the machine is full.
+	 */
+	void Tick(double now_ms, double saturation) noexcept;
+	/* Feeds the express cut-off with an observed execution time. */
+	void ObserveTime(double time_ms) noexcept;
+
+	/* The next query that an event has admitted since it was queued, or kNoQuery; each is returned once. */
+	QueryHandle TakeAdmitted() noexcept;
+
+	QueryView View(QueryHandle handle) const noexcept;      /* any index in [0, max_queries) */
+	QueueCounters Counters(int32_t queue) const noexcept;
+	int32_t max_queries() const noexcept;
+	int32_t num_active() const noexcept;                    /* entries in use */
+	int32_t num_queued() const noexcept;
+	int64_t reserved_kb() const noexcept;
+	int64_t forced_kb() const noexcept;                     /* part of it that was forced over the budget */
+	double express_cutoff_ms() const noexcept;
+
+	/* Recomputes everything from the entries; false with a reason in `why` (at least 128 bytes) if they disagree. */
+	bool CheckInvariants(char *why, size_t size) const noexcept;
+
+  private:
+	Policy() = default;
+	/* helper H1 fills in: see policy.cpp and its siblings */
+};
+
+}  // namespace wlm

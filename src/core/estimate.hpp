@@ -1,0 +1,34 @@
+/*
+ * estimate.hpp
+ *
+ * One answer to "how much?": a normal distribution over the natural logarithm
+ * of a positive quantity (milliseconds, kB), or over the logit of a fraction.
+ *
+ * The variance has two parts, as in Stage (arXiv 2403.02286): what stays
+ * random however much we learn (data), and what we do not know yet (model).
+ * No opinion is support == 0; nothing else of the struct counts then.
+ */
+#pragma once
+
+#include <cmath>
+
+namespace wlm {
+
+struct Estimate {
+	float mean = 0;            /* natural log (or logit) of the quantity */
+	float data_variance = 0;   /* of the logarithm; irreducible scatter */
+	float model_variance = 0;  /* of the logarithm; shrinks with evidence */
+	float support = 0;         /* weight of evidence, in observations; 0 = no opinion */
+
+	bool HasOpinion() const noexcept { return support > 0; }
+	float Variance() const noexcept { return data_variance + model_variance; }
+	float Deviation() const noexcept { return std::sqrt(Variance()); }
+
+	/* The quantity itself at z standard deviations from the middle (0 = median). */
+	float At(float z) const noexcept { return std::exp(mean + z * Deviation()); }
+};
+
+/* z of the standard normal distribution for a probability in (0, 1). */
+float NormalQuantile(float probability) noexcept;
+
+}  // namespace wlm
