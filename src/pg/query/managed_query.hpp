@@ -1,0 +1,75 @@
+/*
+ * managed_query.hpp
+ *
+ * The one object that a query is while it is with us, from ExecutorStart until
+ * its executor state is freed. Taken from a small pool of the process, found
+ * by its QueryDesc (PostgreSQL has no slot for extensions there), released by a
+ * reset callback on es_query_cxt, which runs at normal end, error, savepoint
+ * rollback and portal drop alike. At FATAL before_shmem_exit releases them all.
+ */
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "executor/execdesc.h"
+#include "lib/ilist.h"
+#include "portability/instr_time.h"
+#include "executor/instrument.h"
+}
+
+#include "core/decide/grant.hpp"
+#include "core/decide/policy.hpp"
+#include "core/learn/experience.hpp"
+
+namespace wlm {
+
+struct ManagedQuery {
+	dlist_node link;                /* in the process's list, or in its pool */
+	QueryDesc *query_desc;
+	QueryHandle handle;             /* in the policy */
+	uint32 serial;                  /* distinguishes queries that used the same handle */
+	bool applied;                   /* mode auto */
+	bool observed;                  /* ExecutorEnd has filled in the experience */
+	bool sampled;                   /* row counts were instrumented for us */
+	bool ran_to_end;                /* the executor returned its last row */
+	int64 session_work_mem_kb;      /* what nested statements must see again */
+	double started_ms;              /* admission */
+	double active_ms;               /* time inside the executor so far */
+	int64 temp_blocks;              /* written so far, workers included */
+	int16 max_plan_node_id;
+	Grant grant;
+	MemoryContextCallback release;
+	Experience experience;          /* predictions at the start, outcomes at the end */
+	uint8 slot_of_plan_id[kMaxPlanNodeIds]; /* [0, max_plan_node_id] -> memory slot, kNoSlot if none */
+};
+
+inline constexpr uint8 kNoSlot = 255;
+
+/*
+ * ExecutorStart: plan -> predict -> decide -> wait -> grant. Null if the statement is not to be
+ * managed. May raise only what the user asked for (cancel, terminate, queue time-out, queue full).
+ */
+ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags);
+
+/* After standard_ExecutorStart: from here on the executor's memory context releases the query. */
+void AttachQuery(ManagedQuery *query);
+
+ManagedQuery *FindQuery(const QueryDesc *query_desc);
+
+/* Around each ExecutorRun and ExecutorFinish of a managed query. */
+void EnterQuery(ManagedQuery *query);
+void LeaveQuery(ManagedQuery *query, bool may_return_again);
+
+/* ExecutorEnd, while the plan state still exists: what really happened. */
+void FinishQuery(ManagedQuery *query);
+
+/* Gives everything back and writes the experience. Never raises; safe at any time. */
+void ReleaseQuery(ManagedQuery *query, FinalState state);
+
+/* Whether this process has any managed query: the one comparison of Run, Finish and End. */
+bool HasManagedQueries();
+
+void InitManagedQueries();
+
+}  // namespace wlm

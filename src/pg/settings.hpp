@@ -1,0 +1,56 @@
+/*
+ * settings.hpp
+ *
+ * The settings wlm.*, as PostgreSQL keeps them. Defined in settings.cpp, in
+ * alphabetical order; docs/reference/settings.md describes each.
+ */
+#pragma once
+
+#include "pg/postgres.hpp"
+
+namespace wlm {
+
+enum class Mode : int { kOff = 0, kObserve, kAuto };
+
+namespace setting {
+extern bool bypass;
+extern char *database;
+extern double grant_quantile;
+extern int express_floor_ms;
+extern int flush_interval_s;
+extern int history_days;
+extern int history_rows;
+extern int max_queries;           /* 0 = from max_connections */
+extern int max_wait_ms;
+extern int max_work_mem_kb;
+extern int memory_kb;             /* -1 = automatic */
+extern double min_cost;
+extern int min_work_mem_kb;
+extern int mode;                  /* Mode */
+extern int model_memory_kb;
+extern double oversubscription;
+extern int priority;              /* -1 = that of the queue, else Priority */
+extern char *query_group;
+extern int query_serial;          /* private: which query a parallel worker belongs to */
+extern int queue_timeout_ms;      /* -1 = that of the queue */
+extern bool respect_user_work_mem;
+extern int ring_kb;
+extern double sample_rate;
+extern int slot_count;
+}  // namespace setting
+
+/*
+ * What a plan must cost for the hooks to look at it; infinite while pg_wlm has nothing to do in this
+ * process. The only thing that a cheap statement compares with. See hooks.cpp.
+ */
+extern double managed_cost;
+
+/* Recomputes managed_cost from the settings; hooks that change it for nesting restore it themselves. */
+double ConfiguredCost();
+
+void InitSettings();
+
+/* The budget in kB: wlm.memory, or what host or cgroup leave beside shared_buffers; before oversubscription. */
+int64 BudgetKb();
+
+}  // namespace wlm

@@ -1,0 +1,146 @@
+/*
+ * shared_state.hpp
+ *
+ * Everything pg_wlm keeps in main shared memory, allocated once at server start.
+ *
+ * Locks
+ *   state_lock (LWLock, tranche "pg_wlm", 0): policy, ring, query slots' entry
+ *       fields, workload. Held for a few microseconds: once when a query is
+ *       admitted or queued, once when it ends. Nothing that may raise, wait,
+ *       allocate or touch the catalogue happens under it.
+ *   learn_lock (LWLock, tranche "pg_wlm", 1): one writer of the models at a
+ *       time (launcher, replay, reset, train). Never taken by a user's query;
+ *       readers use sequence counters. Taken before state_lock if both.
+ *   QuerySlot::mutex (spinlock): what parallel workers report to their leader.
+ *   Counters are atomics without a lock; a reader may see them a moment apart.
+ *
+ * Single writers: a QuerySlot belongs to the backend that holds its handle.
+ */
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "storage/spin.h"
+}
+
+#include "core/decide/policy.hpp"
+#include "core/decide/workload.hpp"
+#include "core/learn/learner.hpp"
+#include "pg/observe/ring.hpp"
+
+namespace wlm {
+
+/* Where a managed query is, as its backend says it; the policy's state is in Policy. */
+enum class Phase : uint32 {
+	kFree = 0,
+	kQueued,
+	kAdmitted,   /* has a slot, has not run yet (between Bind and Execute) */
+	kRunning,
+	kIdle,       /* ran and went back to its client; still holds its slot */
+	kReturned,   /* gave its slot back; must Resume before it runs on */
+};
+
+/* What one parallel worker, or several, saw of one operator. */
+struct WorkerReport {
+	int32 plan_node_id;
+	uint8 processes;
+	uint8 flags;             /* OperatorFlag */
+	float peak_kb;           /* largest */
+	float needed_kb;         /* largest */
+	float total_peak_kb;     /* summed over workers */
+};
+
+/* One per policy entry, same index. */
+struct QuerySlot {
+	pg_atomic_uint32 phase;         /* Phase */
+	pg_atomic_uint32 admitted;      /* set by the waker, under state_lock, before the latch */
+	int pid;
+	int procno;                     /* index in ProcGlobal->allProcs, to find the latch */
+	Oid role;
+	Oid database;
+	uint64 query_id;
+	uint64 plan_fingerprint;
+	TimestampTz arrived_at;
+	float predicted_ms;
+	float requested_kb;             /* reservation wanted */
+	float granted_work_mem_kb;
+	float used_kb;                  /* peak seen so far */
+	bool applied;                   /* mode auto: the grant is in force */
+
+	slock_t mutex;                  /* guards the fields below */
+	float worker_memory_kb;         /* context memory of workers, summed over those that ended */
+	int num_reports;
+	WorkerReport reports[kMaxMemoryNodes];
+};
+
+struct Counters {
+	pg_atomic_uint64 managed;            /* statements that went through the loop */
+	pg_atomic_uint64 errors;             /* failures inside pg_wlm that no query noticed */
+	pg_atomic_uint64 unmanaged_full;     /* statements let through because the table was full */
+	pg_atomic_uint64 no_opinion;         /* plans too large, or without any expert's opinion */
+	pg_atomic_uint64 experiences;        /* written to the ring */
+	pg_atomic_uint64 experiences_lost;   /* overwritten before they were stored */
+	pg_atomic_uint64 lock_forced;        /* admitted because somebody waited for a lock of theirs */
+	pg_atomic_uint64 slots_taken_back;   /* from sessions idle between Bind and Execute, or with an open portal */
+};
+
+struct SharedState {
+	LWLock *state_lock;
+	LWLock *learn_lock;
+	Counters counters;
+
+	pg_atomic_uint32 workload_requested; /* raised by each committed change of configuration */
+	pg_atomic_uint32 workload_generation; /* of `workload`; backends compare it without a lock */
+	pg_atomic_uint32 model_version;
+	pg_atomic_uint32 flush_requested;
+	pg_atomic_uint32 flush_done;          /* all that was in the ring at flush_requested is stored or given up */
+	pg_atomic_uint32 saturation_permille; /* the launcher's last reading */
+
+	/* Under state_lock. */
+	int launcher_procno;                  /* -1 = not running */
+	bool worker_running;
+	TimestampTz worker_started_at;
+	TimestampTz worker_finished_at;
+	char worker_problem[256];             /* why the last worker could not do its work, or empty */
+	bool history_available;               /* the extension was found in wlm.database */
+	bool replayed;                        /* history has been read back after start */
+	int32 error_logged;                   /* each distinct problem is logged once */
+
+	Workload workload;
+};
+
+/* Null in a server that was started without pg_wlm in shared_preload_libraries. */
+extern SharedState *shared;
+extern Policy *policy;
+extern QuerySlot *query_slots;            /* policy->max_queries() of them */
+extern Ring *ring;
+extern PlannerModel *planner_model;
+extern RecallStore *recall_store;
+extern Accuracy *accuracy;
+
+void InitSharedState();                   /* from _PG_init: hooks for request and startup */
+
+ModelView PublishedModels();
+
+/* Milliseconds of a monotonic clock, the same in all processes. */
+double NowMs();
+
+/* Applies settings and workload to the policy; takes state_lock. */
+void ConfigurePolicy();
+/* Wakes whoever the policy has admitted. state_lock must be held exclusively. */
+void WakeAdmittedLocked();
+/* Wakes the launcher, if it runs. Any process, no lock needed. */
+void WakeLauncher();
+
+/* Counts an internal failure and logs the first of each kind. Never raises. */
+void CountProblem(const char *text) noexcept;
+
+/* ERROR with a HINT unless pg_wlm is in shared_preload_libraries. */
+void RequireSharedState();
+
+}  // namespace wlm
