@@ -43,6 +43,15 @@ namespace wlm {
 inline constexpr int kMaxQueues = 64;      /* queue 0 is `default`, always there */
 inline constexpr int kNameLength = 64;
 
+/* Order within a priority: key = predicted time + kWaitCredit * arrival, smallest first. */
+inline constexpr double kWaitCredit = 2.0;
+inline constexpr double kUnknownTimeMs = 60000.0;       /* taken for a query without prediction */
+inline constexpr double kMaxKeyTimeMs = 600000.0;       /* longer predictions do not move further back: bounds overtaking to 300 s */
+/* How often, and how long after its turn first came, a query that does not fit may be passed by others. */
+inline constexpr int32_t kMaxPassed = 16;
+inline constexpr double kMaxPassedMs = 10000.0;
+inline constexpr double kMaxQueryShare = 0.5;           /* of the budget, for one query: so a query alone always starts */
+
 enum class Priority : uint8_t { kLowest = 0, kLow, kNormal, kHigh, kHighest, kCritical, kNumPriorities };
 inline constexpr int kNumPriorities = static_cast<int>(Priority::kNumPriorities);
 
@@ -149,7 +158,10 @@ class Policy {
 	void Finish(QueryHandle handle, double now_ms) noexcept;
 	/* Queued only: leaves the queue and is freed, counted as cancelled. */
 	void Cancel(QueryHandle handle, double now_ms) noexcept;
-	/* Queued only. */
+	/*
+	 * Queued only. A time-out of the queue wins over max_wait when both have come. kTooEarly also if it
+	 * runs by now; if it still waits (max_wait was raised meanwhile), DeadlineMs() says when to call again.
+	 */
 	DeadlineOutcome Deadline(QueryHandle handle, double now_ms) noexcept;
 	/* Queued only: starts it over every limit. */
 	void Force(QueryHandle handle, double now_ms) noexcept;
@@ -172,6 +184,7 @@ class Policy {
 	QueryHandle TakeAdmitted() noexcept;
 
 	QueryView View(QueryHandle handle) const noexcept;      /* any index in [0, max_queries) */
+	double DeadlineMs(QueryHandle handle) const noexcept;   /* of a queued query, under the present configuration; else 0 */
 	QueueCounters Counters(int32_t queue) const noexcept;
 	int32_t max_queries() const noexcept;
 	int32_t num_active() const noexcept;                    /* entries in use */
@@ -184,8 +197,137 @@ class Policy {
 	bool CheckInvariants(char *why, size_t size) const noexcept;
 
   private:
+	enum Flag : uint8_t { kForcedFlag = 1, kEvictedFlag = 2, kMayWaitFlag = 4, kUntakenFlag = 8 /* in the admitted FIFO */ };
+
+	struct Entry {
+		double key;
+		double arrived_ms;          /* internal clock, as all times here */
+		double admitted_ms;
+		double since_ms;            /* queued: when its turn first came, or kNever; running: since when it runs */
+		double time_ms;
+		int64_t memory_kb;          /* wanted while queued; reserved from admission on */
+		float ran_ms;               /* sum of its running stretches before since_ms */
+		int32_t slots;              /* wanted */
+		int32_t held;               /* slots it holds now: min(wanted, limit at that time) while running in the normal lane */
+		int32_t passed;             /* times others started although its turn had come */
+		int32_t previous;           /* its wait list, or the admitted FIFO; `next` also the free list */
+		int32_t next;
+		QueryState state;
+		Lane lane;
+		Priority priority;
+		WaitReason reason;
+		uint8_t flags;
+		uint8_t queue;
+		uint8_t padding[2];
+	};
+
+	/* Intrusive, doubly linked. */
+	struct EntryList {
+		int32_t head;
+		int32_t tail;
+		int32_t length;
+	};
+
+	struct QueueState {
+		QueueCounters counters;     /* counters.slots is the limit in force */
+		int64_t guarantee_kb;
+		int64_t max_kb;
+		int64_t query_cap_kb;       /* most that one query may reserve */
+		int64_t withheld_kb;        /* its part of withheld_kb_ */
+		EntryList waiting[kNumPriorities];
+		QueryHandle claimant;       /* the starved query that its slots and share are kept for */
+		uint8_t in_use;
+		uint8_t automatic;
+		uint8_t padding[2];
+	};
+
+	/* One priority: stride scheduling's pass, and which queues have waiters in it. */
+	struct Level {
+		uint64_t queues;
+		uint64_t pass;
+	};
+
+	static constexpr int kNumBuckets = 112;         /* of the cut-off's histogram: 4 per doubling, from 1 ms to 3 days */
+
 	Policy() = default;
-	/* helper H1 fills in: see policy.cpp and its siblings */
+
+	/* policy.cpp */
+	double Advance(double now_ms) noexcept;
+	void Release(QueryHandle handle) noexcept;
+	Decision Admitted(QueryHandle handle) const noexcept;
+	/* configure.cpp */
+	void Adopt(const PolicyConfig &config) noexcept;
+	void SetLimits(int queue, double guarantee_scale) noexcept;
+	/* entries.cpp */
+	Entry *entries() noexcept { return reinterpret_cast<Entry *>(this + 1); }
+	const Entry *entries() const noexcept { return reinterpret_cast<const Entry *>(this + 1); }
+	bool InUse(QueryHandle handle) const noexcept;
+	QueryHandle Allocate() noexcept;
+	void Free(QueryHandle handle) noexcept;
+	void Append(EntryList &list, QueryHandle handle) noexcept;
+	void Remove(EntryList &list, QueryHandle handle) noexcept;
+	void Enqueue(QueryHandle handle) noexcept;
+	void Dequeue(QueryHandle handle) noexcept;
+	void DropUntaken(QueryHandle handle) noexcept;
+	/* admission.cpp */
+	int32_t SlotsNeeded(const Entry &entry) const noexcept;
+	bool SlotFree(const Entry &entry) const noexcept;
+	int64_t Wanted(const Entry &entry) const noexcept;
+	bool ShareFits(const Entry &entry) const noexcept;
+	bool BudgetFits(const Entry &entry, bool with_guarantees) const noexcept;
+	WaitReason ReasonOf(QueryHandle handle) const noexcept;
+	void UpdateWithheld(int queue) noexcept;
+	void ChangeReserved(int queue, int64_t change_kb, bool forced) noexcept;
+	void Start(QueryHandle handle, Lane lane, bool forced) noexcept;
+	void StartQueued(QueryHandle handle, bool forced, bool tell) noexcept;
+	void Claim(QueryHandle handle, bool budget) noexcept;
+	bool StartNext() noexcept;
+	bool StartFromLevel(int level, QueryHandle *unfit, int *num_unfit) noexcept;
+	bool TryStart(QueryHandle handle, QueryHandle *unfit, int *num_unfit) noexcept;
+	void Dispatch() noexcept;
+	/* priorities.cpp */
+	int OrderLevels(int (&order)[kNumPriorities]) const noexcept;
+	void ChargeLevel(int level) noexcept;
+	void LevelBecomesBusy(int level) noexcept;
+	/* express.cpp */
+	bool ExpressFits(const Entry &entry, double time_upper_ms) const noexcept;
+	void EvictOverrun() noexcept;
+	void UpdateCutoff() noexcept;
+	/* slots.cpp */
+	int32_t MoveLimit(const QueueState &queue, double saturation) const noexcept;
+	int32_t LeastSlots() const noexcept;
+	int32_t MostSlots() const noexcept;
+	bool SomebodyWaitsForSlot(const QueueState &queue) const noexcept;
+	/* invariants.cpp */
+	struct Recount;
+	const char *CheckFixed() const noexcept;
+	const char *CheckEntries(Recount &recount) const noexcept;
+	const char *CheckLists() const noexcept;
+	const char *CheckQueues(const Recount &recount) const noexcept;
+
+	uint64_t num_bytes_;            /* BytesNeeded(max_queries_): a check on max_queries_ */
+	int32_t max_queries_;
+	int32_t num_active_;
+	int32_t num_queued_;
+	int32_t free_;                  /* head of the free list */
+	EntryList untaken_;             /* admitted, not yet returned by TakeAdmitted() */
+	QueryHandle claimant_;          /* the starved query that free memory is kept for */
+	uint32_t started_;              /* the clock has been set */
+	double clock_ms_;               /* caller's clock + offset_ms_; never goes back */
+	double offset_ms_;
+	int64_t budget_kb_;
+	int64_t reserved_kb_;
+	int64_t forced_kb_;
+	int64_t express_kb_;            /* reserved by express queries */
+	int64_t withheld_kb_;           /* unused guarantees of queues that have queries */
+	double cutoff_ms_;
+	double time_weight_;            /* weight of the next observation: grows, so older ones fade */
+	double time_total_;
+	uint64_t virtual_time_;         /* pass of the level that was served last */
+	Level levels_[kNumPriorities];
+	float times_[kNumBuckets];
+	QueueState queues_[kMaxQueues];
+	PolicyConfig config_;
 };
 
 }  // namespace wlm

@@ -1,0 +1,39 @@
+/*
+ * classify.hpp
+ *
+ * What kind of query this is for the workload manager: its queue, priority and
+ * the limits of its grant. Asked at the start of each managed query and by
+ * predict(), explain() and EXPLAIN, so that all say the same. May raise
+ * (catalogue look-ups); takes state_lock only to copy a changed workload.
+ */
+#pragma once
+
+#include "pg/postgres.hpp"
+
+#include "core/decide/grant.hpp"
+#include "core/decide/workload.hpp"
+#include "core/predict/expert.hpp"
+
+namespace wlm {
+
+/* This process's copy of the workload, renewed when its generation has changed. */
+const Workload &LocalWorkload();
+
+/* Index of the queue of the current user, database and session settings. */
+int RouteQuery();
+
+/* wlm.priority, or that of the queue; critical only for superusers. */
+Priority QueryPriority(int queue);
+
+/* How long may a predicted query be and still be called short; for explain(). */
+double ExpressCutoffMs();
+
+/* From the settings in force; max_query_kb is what queue and budget allow to one query. */
+void FillGrantLimits(int queue, GrantLimits *limits);
+
+PlanContext SessionPlanContext();
+
+/* Whether work_mem was chosen by the user, role or database (HAZARDS G6). */
+bool UserChoseWorkMem();
+
+}  // namespace wlm

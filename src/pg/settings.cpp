@@ -1,0 +1,325 @@
+/*
+ * settings.cpp
+ *
+ * All settings in one place, in alphabetical order.
+ */
+#include "pg/settings.hpp"
+
+#include <climits>
+#include <cmath>
+
+extern "C" {
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
+}
+
+#include "core/decide/policy.hpp"
+#include "pg/memory_limit.hpp"
+#include "pg/shared_state.hpp"
+
+namespace wlm {
+
+namespace setting {
+bool bypass = false;
+char *database = nullptr;
+int express_floor_ms = 200;
+int flush_interval_s = 2;
+double grant_quantile = 0.95;
+int history_days = 30;
+int history_rows = 100000;
+int max_queries = 0;
+int max_wait_ms = 300000;
+int max_work_mem_kb = 1024 * 1024;
+int memory_kb = -1;
+double min_cost = 1000;
+int min_work_mem_kb = 1024;
+int mode = static_cast<int>(Mode::kObserve);
+int model_memory_kb = 16 * 1024;
+double oversubscription = 1.0;
+int priority = -1;
+char *query_group = nullptr;
+int query_serial = 0;
+int queue_timeout_ms = -1;
+bool respect_user_work_mem = true;
+int ring_kb = 4096;
+double sample_rate = 0.05;
+int slot_count = 1;
+}  // namespace setting
+
+double managed_cost = HUGE_VAL;
+
+namespace {
+
+/* "on" and "off" are not modes: a value that reads like a boolean would hide which. */
+const config_enum_entry kModes[] = {
+	{"off", static_cast<int>(Mode::kOff), false},
+	{"observe", static_cast<int>(Mode::kObserve), false},
+	{"auto", static_cast<int>(Mode::kAuto), false},
+	{nullptr, 0, false},
+};
+
+const config_enum_entry kPriorities[] = {
+	{"queue", -1, false},
+	{"lowest", static_cast<int>(Priority::kLowest), false},
+	{"low", static_cast<int>(Priority::kLow), false},
+	{"normal", static_cast<int>(Priority::kNormal), false},
+	{"high", static_cast<int>(Priority::kHigh), false},
+	{"highest", static_cast<int>(Priority::kHighest), false},
+	{"critical", static_cast<int>(Priority::kCritical), false},
+	{nullptr, 0, false},
+};
+
+/* Assign hooks run before the variable changes, so each passes on what it will be. */
+void Recompute(int mode, bool bypass, double min_cost)
+{
+	const bool active = shared != nullptr && mode != static_cast<int>(Mode::kOff) && !bypass;
+	managed_cost = active ? min_cost : HUGE_VAL;
+}
+
+void AssignBypass(bool value, void *) { Recompute(setting::mode, value, setting::min_cost); }
+void AssignMinCost(double value, void *) { Recompute(setting::mode, setting::bypass, value); }
+void AssignMode(int value, void *) { Recompute(value, setting::bypass, setting::min_cost); }
+
+}  // namespace
+
+double ConfiguredCost()
+{
+	Recompute(setting::mode, setting::bypass, setting::min_cost);
+	return managed_cost;
+}
+
+int64 BudgetKb()
+{
+	if (setting::memory_kb > 0)
+		return setting::memory_kb;
+
+	/* What shared_buffers leaves, less a fifth of the machine for page cache and all that is not managed. */
+	const int64 machine = MemoryLimitKb();
+	const int64 left = machine - machine / 5 - static_cast<int64>(NBuffers) * (BLCKSZ / 1024);
+	return left > 64 * 1024 ? left : 64 * 1024;
+}
+
+void InitSettings()
+{
+	DefineCustomBoolVariable("wlm.bypass",
+	                         "Runs the session's statements past the workload manager.",
+	                         "No prediction, no queue, no grant, nothing recorded.",
+	                         &setting::bypass,
+	                         false,
+	                         PGC_SUSET,
+	                         0,
+	                         nullptr, AssignBypass, nullptr);
+
+	DefineCustomStringVariable("wlm.database",
+	                           "Database that holds the workload manager's tables.",
+	                           "The extension must be installed there; it need not be installed elsewhere.",
+	                           &setting::database,
+	                           "postgres",
+	                           PGC_POSTMASTER,
+	                           0,
+	                           nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.express_floor",
+	                        "Statements predicted to be shorter than this are always short.",
+	                        "Floor of the express lane's cut-off, which follows the recent execution times; -1 closes the lane.",
+	                        &setting::express_floor_ms,
+	                        200, -1, INT_MAX,
+	                        PGC_SIGHUP,
+	                        GUC_UNIT_MS,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.flush_interval",
+	                        "Time between writes of observations to wlm.history.",
+	                        nullptr,
+	                        &setting::flush_interval_s,
+	                        2, 1, 3600,
+	                        PGC_SIGHUP,
+	                        GUC_UNIT_S,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomRealVariable("wlm.grant_quantile",
+	                         "Part of executions whose memory need a grant should cover.",
+	                         nullptr,
+	                         &setting::grant_quantile,
+	                         0.95, 0.5, 0.999,
+	                         PGC_SIGHUP,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.history_days",
+	                        "Days for which observations are kept in wlm.history.",
+	                        nullptr,
+	                        &setting::history_days,
+	                        30, 1, 3650,
+	                        PGC_SIGHUP,
+	                        0,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.history_rows",
+	                        "Largest number of rows kept in wlm.history.",
+	                        nullptr,
+	                        &setting::history_rows,
+	                        100000, 1000, INT_MAX,
+	                        PGC_SIGHUP,
+	                        0,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.max_queries",
+	                        "Statements that can be managed at the same time.",
+	                        "Further ones run unmanaged and are counted. 0 takes twice the number of backends.",
+	                        &setting::max_queries,
+	                        0, 0, 100000,
+	                        PGC_POSTMASTER,
+	                        0,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.max_wait",
+	                        "Longest time a statement waits in a queue before it is admitted over the limits.",
+	                        nullptr,
+	                        &setting::max_wait_ms,
+	                        300000, 1, INT_MAX,
+	                        PGC_SIGHUP,
+	                        GUC_UNIT_MS,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.max_work_mem",
+	                        "Largest work_mem that a statement is given.",
+	                        nullptr,
+	                        &setting::max_work_mem_kb,
+	                        1024 * 1024, 64, MAX_KILOBYTES,
+	                        PGC_SIGHUP,
+	                        GUC_UNIT_KB,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.memory",
+	                        "Memory budget of all managed statements together.",
+	                        "-1 takes four fifths of the host's or the cgroup's memory, less shared_buffers.",
+	                        &setting::memory_kb,
+	                        -1, -1, INT_MAX,
+	                        PGC_SIGHUP,
+	                        GUC_UNIT_KB,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomRealVariable("wlm.min_cost",
+	                         "Statements that the planner takes for cheaper than this are not managed.",
+	                         "In the planner's units, as EXPLAIN shows them.",
+	                         &setting::min_cost,
+	                         1000, 0, HUGE_VAL,
+	                         PGC_SIGHUP,
+	                         0,
+	                         nullptr, AssignMinCost, nullptr);
+
+	DefineCustomIntVariable("wlm.min_work_mem",
+	                        "Least work_mem that a statement is raised to.",
+	                        "Below this, batch buffers of hash joins cost more than a smaller limit saves.",
+	                        &setting::min_work_mem_kb,
+	                        1024, 64, MAX_KILOBYTES,
+	                        PGC_SIGHUP,
+	                        GUC_UNIT_KB,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomEnumVariable("wlm.mode",
+	                         "What the workload manager does.",
+	                         "\"observe\" predicts and records but changes nothing, \"auto\" also queues statements and gives them memory.",
+	                         &setting::mode,
+	                         static_cast<int>(Mode::kObserve),
+	                         kModes,
+	                         PGC_SUSET,
+	                         0,
+	                         nullptr, AssignMode, nullptr);
+
+	DefineCustomIntVariable("wlm.model_memory",
+	                        "Shared memory for the experts' models.",
+	                        nullptr,
+	                        &setting::model_memory_kb,
+	                        16 * 1024, 1024, 4 * 1024 * 1024,
+	                        PGC_POSTMASTER,
+	                        GUC_UNIT_KB,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomRealVariable("wlm.oversubscription",
+	                         "Factor on wlm.memory up to which reservations may add up.",
+	                         nullptr,
+	                         &setting::oversubscription,
+	                         1.0, 0.1, 10.0,
+	                         PGC_SIGHUP,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
+	DefineCustomEnumVariable("wlm.priority",
+	                         "Priority of the session's statements.",
+	                         "\"queue\" takes that of their queue; \"critical\" is for superusers.",
+	                         &setting::priority,
+	                         -1,
+	                         kPriorities,
+	                         PGC_SUSET,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
+	DefineCustomStringVariable("wlm.query_group",
+	                           "Label by which the session's statements can be routed to a queue.",
+	                           nullptr,
+	                           &setting::query_group,
+	                           "",
+	                           PGC_USERSET,
+	                           0,
+	                           nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.query_serial",
+	                        "Tells parallel workers which statement they belong to.",
+	                        nullptr,
+	                        &setting::query_serial,
+	                        0, 0, INT_MAX,
+	                        PGC_SUSET,
+	                        GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.queue_timeout",
+	                        "Cancels the session's statements that wait longer than this in a queue.",
+	                        "-1 takes the time-out of the queue, 0 is none.",
+	                        &setting::queue_timeout_ms,
+	                        -1, -1, INT_MAX,
+	                        PGC_SUSET,
+	                        GUC_UNIT_MS,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomBoolVariable("wlm.respect_user_work_mem",
+	                         "Leaves work_mem alone where a session, role or database has set it.",
+	                         nullptr,
+	                         &setting::respect_user_work_mem,
+	                         true,
+	                         PGC_SUSET,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.ring_size",
+	                        "Shared memory for observations on their way to the learner and to wlm.history.",
+	                        nullptr,
+	                        &setting::ring_kb,
+	                        4096, 256, 1024 * 1024,
+	                        PGC_POSTMASTER,
+	                        GUC_UNIT_KB,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomRealVariable("wlm.sample_rate",
+	                         "Part of managed statements whose actual row counts are recorded.",
+	                         "Counting rows costs a few percent of the execution time of such a statement.",
+	                         &setting::sample_rate,
+	                         0.05, 0, 1,
+	                         PGC_SUSET,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.slot_count",
+	                        "Slots of its queue that each of the session's statements takes.",
+	                        nullptr,
+	                        &setting::slot_count,
+	                        1, 1, 1000,
+	                        PGC_SUSET,
+	                        0,
+	                        nullptr, nullptr, nullptr);
+
+	MarkGUCPrefixReserved("wlm");
+}
+
+}  // namespace wlm
