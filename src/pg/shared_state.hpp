@@ -57,8 +57,9 @@ struct WorkerReport {
 
 /* One per policy entry, same index. */
 struct QuerySlot {
-	pg_atomic_uint32 phase;         /* Phase */
+	pg_atomic_uint32 phase;         /* Phase in the low byte, above it a count of changes; see SlotPhase() */
 	pg_atomic_uint32 admitted;      /* set by the waker, under state_lock, before the latch */
+	pg_atomic_uint32 cancel_requested; /* set by cancel_queued(), heeded by the waiter */
 	int pid;
 	int procno;                     /* index in ProcGlobal->allProcs, to find the latch */
 	Oid role;
@@ -77,6 +78,11 @@ struct QuerySlot {
 	int num_reports;
 	WorkerReport reports[kMaxMemoryNodes];
 };
+
+inline Phase SlotPhase(const QuerySlot &slot)
+{
+	return static_cast<Phase>(pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&slot.phase)) & 0xff);
+}
 
 struct Counters {
 	pg_atomic_uint64 managed;            /* statements that went through the loop */
@@ -132,8 +138,19 @@ double NowMs();
 
 /* Applies settings and workload to the policy; takes state_lock. */
 void ConfigurePolicy();
-/* Wakes whoever the policy has admitted. state_lock must be held exclusively. */
-void WakeAdmittedLocked();
+
+/*
+ * state_lock for the length of a block. On the way out it marks whom the policy has admitted
+ * meanwhile, and wakes them after the lock is free. Nothing in the block may raise.
+ */
+class StateLock {
+  public:
+	StateLock();
+	~StateLock();
+	StateLock(const StateLock &) = delete;
+	StateLock &operator=(const StateLock &) = delete;
+};
+
 /* Wakes the launcher, if it runs. Any process, no lock needed. */
 void WakeLauncher();
 

@@ -7,7 +7,6 @@
 #include "core/plan/plan_graph.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 namespace wlm {
 
@@ -24,7 +23,7 @@ void ResetGraph(PlanGraph *graph) noexcept
 	graph->overflow = false;
 	graph->has_limit = false;
 	graph->touches_only_catalogs = false;
-	std::fill(std::begin(graph->node_of_plan_id), std::end(graph->node_of_plan_id), kNoNode);
+	std::fill_n(graph->node_of_plan_id, kMaxPlanNodeIds, kNoNode);
 }
 
 PlanNode *AppendNode(PlanGraph *graph, int16_t parent, int32_t plan_node_id) noexcept

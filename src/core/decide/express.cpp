@@ -1,0 +1,108 @@
+/*
+ * express.cpp
+ *
+ * The lane for predicted-short queries: who may use it, its cut-off, and what
+ * happens to a query that stays longer than that.
+ *
+ * Cut-off: clamp(P70 of recent times + floor, floor, 10 floors), as Redshift's
+ * short query acceleration does with a floor of 2 s. Recent times are a
+ * histogram with log-scaled buckets in which new observations weigh more.
+ */
+#include "core/decide/policy.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/decide/policy_constants.hpp"
+
+namespace wlm {
+
+namespace {
+
+constexpr double kBucketsPerDoubling = 4.0;
+constexpr double kMaxWeight = 1e6;
+
+}  // namespace
+
+bool Policy::ExpressFits(const Entry &entry, double time_upper_ms) const noexcept
+{
+	if (!(time_upper_ms > 0 && time_upper_ms < cutoff_ms_))
+		return false;
+	if (entry.memory_kb == 0)
+		return true;
+
+	const double budget = static_cast<double>(budget_kb_);
+	const QueueState &queue = queues_[entry.queue];
+	if (static_cast<double>(entry.memory_kb) > policy::kExpressQueryShare * budget ||
+		static_cast<double>(reserved_kb_) > policy::kExpressBusyShare * budget)
+		return false;
+	/* Short queries in endless succession must not keep a starved one from its memory. */
+	if (claimant_ != kNoQuery &&
+		static_cast<double>(express_kb_ + Wanted(entry)) > policy::kExpressPassingShare * budget)
+		return false;
+	if (queue.claimant != kNoQuery && !ShareFits(entries()[queue.claimant]))
+		return false;
+	return ShareFits(entry) && BudgetFits(entry, true);
+}
+
+/* They take their slots, over the limit if need be: new admissions wait for it. */
+void Policy::EvictOverrun() noexcept
+{
+	for (QueryHandle handle = 0; handle < max_queries_; handle++) {
+		Entry &entry = entries()[handle];
+		if (entry.state != QueryState::kRunning || entry.lane != Lane::kExpress ||
+			static_cast<double>(entry.ran_ms) + clock_ms_ - entry.since_ms <= cutoff_ms_)
+			continue;
+		QueueCounters &counters = queues_[entry.queue].counters;
+		entry.lane = Lane::kNormal;
+		entry.flags |= kEvictedFlag;
+		entry.held = SlotsNeeded(entry);
+		counters.slots_used += entry.held;
+		counters.num_express--;
+		counters.num_evicted++;
+		express_kb_ -= entry.memory_kb;
+	}
+}
+
+void Policy::ObserveTime(double time_ms) noexcept
+{
+	if (!(time_ms >= 0))
+		return;
+	const double place = kBucketsPerDoubling * std::log2(std::max(1.0, std::min(time_ms, 1e12)));
+	const int bucket = std::min(kNumBuckets - 1, static_cast<int>(place));
+
+	times_[bucket] += static_cast<float>(time_weight_);
+	time_total_ += time_weight_;
+	time_weight_ *= policy::kObservationGrowth;
+	if (time_weight_ > kMaxWeight) {
+		time_total_ = 0;
+		for (float &weight : times_) {
+			weight = static_cast<float>(static_cast<double>(weight) / time_weight_);
+			time_total_ += static_cast<double>(weight);
+		}
+		time_weight_ = 1;
+	}
+	UpdateCutoff();
+}
+
+void Policy::UpdateCutoff() noexcept
+{
+	const double floor = config_.express_floor_ms;
+	if (!(floor > 0)) {
+		cutoff_ms_ = 0;
+		return;
+	}
+	double quantile = 0;
+	double below = policy::kCutoffQuantile * time_total_;
+	for (int bucket = 0; time_total_ > 0 && bucket < kNumBuckets; bucket++) {
+		const double weight = static_cast<double>(times_[bucket]);
+		if (weight > 0 && below <= weight) {
+			quantile = std::exp2((bucket + below / weight) / kBucketsPerDoubling);
+			break;
+		}
+		below -= weight;
+	}
+	cutoff_ms_ = std::clamp(quantile + floor, floor, policy::kCutoffSpan * floor);
+}
+
+}  // namespace wlm

@@ -1,0 +1,72 @@
+/*
+ * view.cpp
+ *
+ * What others may see of the state machine. Nothing here changes it. Times are
+ * given on the caller's clock.
+ */
+#include "core/decide/policy.hpp"
+
+#include <algorithm>
+
+#include "core/decide/policy_constants.hpp"
+
+namespace wlm {
+
+const PolicyConfig &Policy::config() const noexcept { return config_; }
+int32_t Policy::max_queries() const noexcept { return max_queries_; }
+int32_t Policy::num_active() const noexcept { return num_active_; }
+int32_t Policy::num_queued() const noexcept { return num_queued_; }
+int64_t Policy::reserved_kb() const noexcept { return reserved_kb_; }
+int64_t Policy::forced_kb() const noexcept { return forced_kb_; }
+double Policy::express_cutoff_ms() const noexcept { return cutoff_ms_; }
+
+double Policy::DeadlineMs(QueryHandle handle) const noexcept
+{
+	if (!InUse(handle) || entries()[handle].state != QueryState::kQueued)
+		return 0;
+	const Entry &entry = entries()[handle];
+	const double timeout = static_cast<double>(config_.queues[entry.queue].queue_timeout_ms);
+	const double wait = timeout > 0 ? std::min(timeout, config_.max_wait_ms) : config_.max_wait_ms;
+	return entry.arrived_ms + wait - offset_ms_;
+}
+
+QueryView Policy::View(QueryHandle handle) const noexcept
+{
+	QueryView view{};
+	if (!InUse(handle))
+		return view;
+	const Entry &entry = entries()[handle];
+	view.state = entry.state;
+	view.lane = entry.lane;
+	view.priority = entry.priority;
+	view.reason = entry.reason;
+	view.forced = (entry.flags & kForcedFlag) != 0;
+	view.evicted = (entry.flags & kEvictedFlag) != 0;
+	view.may_wait = (entry.flags & kMayWaitFlag) != 0;
+	view.queue = entry.queue;
+	view.slots = entry.slots;
+	view.arrived_ms = entry.arrived_ms - offset_ms_;
+	view.time_ms = entry.time_ms;
+	if (entry.state != QueryState::kQueued) {
+		view.reserved_kb = entry.memory_kb;
+		view.admitted_ms = entry.admitted_ms - offset_ms_;
+		return view;
+	}
+
+	/* Counted as if higher priorities went first; stride scheduling lets some lower ones in between. */
+	view.reason = ReasonOf(handle);
+	for (int level = kNumPriorities - 1; level > static_cast<int>(entry.priority); level--)
+		view.position += queues_[entry.queue].waiting[level].length;
+	for (QueryHandle ahead = handle; ahead != kNoQuery; ahead = entries()[ahead].previous)
+		view.position++;
+	return view;
+}
+
+QueueCounters Policy::Counters(int32_t queue) const noexcept
+{
+	if (queue < 0 || queue >= config_.num_queues)
+		return QueueCounters{};
+	return queues_[queue].counters;
+}
+
+}  // namespace wlm
