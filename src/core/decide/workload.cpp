@@ -38,11 +38,10 @@ void InitWorkload(Workload *workload) noexcept
 
 int Route(const Workload &workload, const QueryAttributes &attributes)
 {
-	for (int i = 1; i < workload.num_queues; i++) {
+	for (int position = 0; position < workload.num_ordered; position++) {
+		const int i = workload.order[position];
 		const QueueConditions &wanted = workload.conditions[i];
 
-		if (!workload.limits[i].in_use)
-			continue;
 		if (wanted.query_group[0] != '\0' && std::strcmp(wanted.query_group, attributes.query_group) != 0)
 			continue;
 		if (wanted.num_databases > 0 && !Lists(wanted.databases, wanted.num_databases, attributes.database))

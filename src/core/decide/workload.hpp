@@ -26,10 +26,16 @@ struct QueueConditions {
 	char query_group[kNameLength];      /* exact */
 };
 
-/* Queue 0 is `default`; it has no conditions and is tried last. */
+/*
+ * Queue 0 is `default`; it has no conditions and is tried last. A queue keeps its index for as long
+ * as its name exists, whatever happens to others, because queries refer to it by index: so there can
+ * be holes (in_use false), and `order` says in which order the conditions are tried.
+ */
 struct Workload {
 	uint32_t generation;
-	int32_t num_queues;
+	int32_t num_queues;         /* highest index that was ever used, plus 1 */
+	int32_t num_ordered;
+	int32_t order[kMaxQueues];  /* indices of the queues in use, without 0 */
 	QueueLimits limits[kMaxQueues];
 	QueueConditions conditions[kMaxQueues];
 };
