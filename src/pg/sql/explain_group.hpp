@@ -1,0 +1,30 @@
+/*
+ * explain_group.hpp
+ *
+ * The "Workload Manager" group of EXPLAIN, in TEXT, JSON, XML and YAML. Up to
+ * PostgreSQL 17 ExplainOneQuery_hook writes it, from 18 explain_per_plan_hook.
+ * It depends on costs, so EXPLAIN (COSTS OFF) leaves it out.
+ */
+#pragma once
+
+#include "pg/sql/forecast.hpp"
+
+extern "C" {
+#include "commands/explain.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+}
+
+namespace wlm {
+
+/* Writes the group where `es` stands; in TEXT a few indented lines. */
+void ExplainForecast(ExplainState *es, const StatementForecast &statement);
+
+/* The statement that EXPLAIN is about to show or run, null outside of it. */
+extern PlannedStmt *explained_statement;
+
+void InitExplain();
+
+}  // namespace wlm

@@ -1,0 +1,53 @@
+/*
+ * forecast.hpp
+ *
+ * What the workload manager would do with a planned statement, without doing
+ * it: plan -> predict -> decide, the same steps that BeginQuery takes. For
+ * EXPLAIN, wlm.predict() and wlm.explain(); runs in the backend, may raise.
+ */
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "nodes/plannodes.h"
+}
+
+#include "core/decide/grant.hpp"
+#include "core/decide/policy.hpp"
+#include "core/predict/expert.hpp"
+
+namespace wlm {
+
+struct StatementForecast {
+	bool managed;                 /* mode is not off and the statement costs at least wlm.min_cost */
+	const char *unmanaged_reason; /* one clause, null if managed */
+	int queue;
+	char queue_name[kNameLength];
+	Priority priority;
+	Lane lane;
+	ModelView models;
+	PlanContext context;
+	Forecast forecast;
+	Grant grant;
+	PlanGraph graph;
+};
+
+/* In the current memory context: some 40 kB. RequireSharedState() must hold. */
+StatementForecast *ForecastStatement(PlannedStmt *statement);
+
+/* Whether a hook should look at the statement at all. */
+bool WouldBeManaged(const PlannedStmt *statement);
+
+/* Largest cost among the statement's plan tree: what wlm.min_cost is compared with. */
+double StatementCost(const PlannedStmt *statement);
+
+/* exp(mean + z * deviation) with the result kept finite. */
+double QuantityAt(const Estimate &estimate, double z);
+/* The same for an estimate over a logit: 0..1. */
+double FractionAt(const Estimate &estimate, double z);
+
+/* z of both ends of a 95 % interval. */
+inline constexpr double kIntervalZ = 1.959964;
+
+}  // namespace wlm
