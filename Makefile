@@ -43,8 +43,8 @@ SHLIB_LINK += -lstdc++
 # No SQL function of ours is worth inlining by the JIT, so no bitcode is built or installed.
 override with_llvm = no
 
-REGRESS = $(patsubst $(WLM_SOURCE_DIR)/sql/%.sql,%,$(sort $(wildcard $(WLM_SOURCE_DIR)/sql/*.sql)))
-ISOLATION = $(patsubst $(WLM_SOURCE_DIR)/test/isolation/specs/%.spec,%,$(sort \
+REGRESS := $(patsubst $(WLM_SOURCE_DIR)/sql/%.sql,%,$(sort $(wildcard $(WLM_SOURCE_DIR)/sql/*.sql)))
+ISOLATION := $(patsubst $(WLM_SOURCE_DIR)/test/isolation/specs/%.spec,%,$(sort \
 	$(wildcard $(WLM_SOURCE_DIR)/test/isolation/specs/*.spec)))
 # The later --inputdir wins over the one that PGXS gives; results go to output_iso/.
 ISOLATION_OPTS = --inputdir=$(WLM_SOURCE_DIR)/test/isolation --load-extension=pg_wlm

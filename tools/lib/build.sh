@@ -19,13 +19,14 @@ wlm_build_extension() {
 	if ! "${WLM_MAKE[@]}" -j "$WLM_JOBS" all >"$log" 2>&1 ||
 		! "${WLM_MAKE[@]}" "DESTDIR=$destdir" install >>"$log" 2>&1; then
 		wlm_build_failed "$log"
-		wlm_die "the module does not build; all output is in $log"
+		echo "the module does not build; all output is in $log" >&2
+		return 1
 	fi
 	grep -E 'warning:' "$log" | sort -u | head -n 20 || true
 }
 
 wlm_build_failed() {
-	grep -nE '(error|undefined reference|No rule to make)' "$1" | head -n 40 >&2 || true
+	grep -nE ': (fatal )?error|undefined reference|No rule to make' "$1" | head -n 40 >&2 || true
 	tail -n 3 "$1" >&2
 }
 

@@ -47,12 +47,12 @@ wlm_lint_shell_syntax() {
 wlm_lint_layout() {
 	local file wrong
 	wrong=$(
-		grep -nE '^ +[^ *]' /dev/null "${cxx[@]}" | sed 's/$/    <- indent with tabs/'
+		grep -nE '^ +[^ *]' /dev/null "${cxx[@]}" | grep -vE ':  (public|protected|private):$' | sed 's/$/    <- indent with tabs/'
 		for file in "${cxx[@]}"; do
-			expand -t 4 "$file" | awk -v file="$file" 'length > 120 { print file ":" FNR ": " length " columns" }'
+			expand -t 4 "$file" | awk -v file="$file" 'length > 140 { print file ":" FNR ": " length " columns" }'
 		done
 	) || true
-	[ -n "$wrong" ] && printf '%s\n' "$wrong" "tabs of 4 columns, lines of up to 120"
+	[ -n "$wrong" ] && printf '%s\n' "$wrong" "indent with tabs of 4 columns; lines of 120, never over 140"
 }
 
 # A check function succeeds when it found something.

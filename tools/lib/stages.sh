@@ -9,6 +9,7 @@ WLM_TESTDB=contrib_regression   # the Makefile's, and wlm.database of the server
 WLM_RESULTS=()
 WLM_PASSED=0
 WLM_FAILED=0
+WLM_BUILD_FAILED=
 
 # wlm_stage_result NAME PASSED FAILED RUNNER_STATUS
 wlm_stage_result() {
@@ -62,21 +63,26 @@ wlm_stage_sanitize() {
 }
 
 wlm_need_stage() {
-	if [ -z "$WLM_STAGE" ]; then
-		wlm_say "building the module"
-		wlm_build_extension "$WLM_TMP/stage"
-		WLM_STAGE=$WLM_TMP/stage
-		install -m 644 "$WLM_TREE/tools/lib/test-server.conf" "$WLM_TMP/test-server.conf"
+	[ -z "$WLM_STAGE" ] || return 0
+	if [ -n "$WLM_BUILD_FAILED" ]; then
+		echo "the module does not build"
+		return 1
 	fi
+	wlm_say "building the module"
+	if ! wlm_build_extension "$WLM_TMP/stage"; then
+		WLM_BUILD_FAILED=1
+		return 1
+	fi
+	WLM_STAGE=$WLM_TMP/stage
+	install -m 644 "$WLM_TREE/tools/lib/test-server.conf" "$WLM_TMP/test-server.conf"
 }
 
 # One server for pg_regress, isolation and pgTAP, started again if a stage brought it down.
 wlm_need_server() {
-	wlm_need_stage
+	wlm_need_stage || return 1
 	wlm_server_is_running "$WLM_TMP/server" ||
 		wlm_start_server "$WLM_TMP/server" "include=$WLM_TMP/test-server.conf" \
-			shared_preload_libraries=pg_wlm "wlm.database=$WLM_TESTDB" ||
-		wlm_die "no server to test with"
+			shared_preload_libraries=pg_wlm "wlm.database=$WLM_TESTDB" || return 1
 	wlm_use_server "$WLM_TMP/server"
 	WLM_LOG_START=$(wc -l <"$WLM_TMP/server/server.log")
 }
@@ -101,7 +107,10 @@ wlm_show_server_log() {
 wlm_pg_regress() {
 	local name=$1 log=$WLM_TMP/$1.log diffs=$(wlm_module_dir)/$2 status=0 passed failed
 	shift 2
-	wlm_need_server
+	if ! wlm_need_server; then
+		wlm_stage_result "$name" 0 1 1
+		return 0
+	fi
 	rm -f "$diffs"
 	wlm_run 900 "${WLM_MAKE[@]}" TAP_TESTS= "$@" installcheck >"$log" 2>&1 || status=$?
 	passed=$(grep -cE '^(test .*[.]{3} ok|ok [0-9])' "$log" || true)
@@ -134,7 +143,10 @@ wlm_count_tap() {
 
 wlm_stage_pgtap() {
 	local log=$WLM_TMP/pgtap.log status=0 files=()
-	wlm_need_server
+	if ! wlm_need_server; then
+		wlm_stage_result pgtap 0 1 1
+		return 0
+	fi
 	shopt -s nullglob
 	files=("$WLM_TREE"/test/pgtap/*.sql)
 	shopt -u nullglob
@@ -148,14 +160,14 @@ wlm_stage_pgtap() {
 			CREATE EXTENSION pgtap;
 			CREATE EXTENSION pg_wlm;
 		SQL
-		[ "$status" -ne 0 ] ||
-			wlm_run 600 pg_prove -v --psql-bin "$(wlm_bindir)/psql" --ext .sql -d "$WLM_TESTDB" "${files[@]}" \
-				>"$log" 2>&1 || status=$?
-		wlm_check_server_log || status=1
 		if [ "$status" -ne 0 ]; then
-			[ -s "$log" ] && tail -n 3 "$log"
-			wlm_show_server_log
+			cat "$log"
+		else
+			wlm_run 600 env -C "$WLM_TREE" pg_prove -v --psql-bin "$(wlm_bindir)/psql" --ext .sql -d "$WLM_TESTDB" \
+				"${files[@]#"$WLM_TREE"/}" >"$log" 2>&1 || status=$?
 		fi
+		wlm_check_server_log || status=1
+		[ "$status" -eq 0 ] || wlm_show_server_log
 	fi
 	wlm_count_tap pgtap "$status"
 }
@@ -164,7 +176,10 @@ wlm_stage_pgtap() {
 wlm_stage_tap() {
 	local copy=$WLM_TMP/tap perl files=() runner=()
 	local log=$WLM_TMP/tap.log status=0
-	wlm_need_stage
+	if ! wlm_need_stage; then
+		wlm_stage_result tap 0 1 1
+		return 0
+	fi
 	perl=$(cd "$(dirname "$("$WLM_PG_CONFIG" --pgxs)")/../test" && pwd)
 	mkdir -p "$copy/work"
 	tar -C "$WLM_TREE" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.so' -cf - . | tar -C "$copy" -xf -
