@@ -44,6 +44,8 @@ bool PlannerModelIsSane(const PlannerModel &model) noexcept;
 /*
  * PostgreSQL's arithmetic: kB that one process needs at this node to stay in memory, given
  * the planner's own cardinalities (ExecChooseHashTableSize, tuplesort, hash_agg_entry_size).
+ * Of a folded node: one member. Of a kParallelHash: the one table that all participants share.
+ * 0 for a node without a memory class, else at least 1.
  */
 double FormulaMemoryKb(const PlanGraph &graph, int16_t node) noexcept;
 

@@ -1,0 +1,213 @@
+/*
+ * recall_expert.cpp
+ *
+ * What this plan did before, shrunk towards what its template did before, shrunk
+ * towards the planner expert: (n * mean + kappa * prior) / (n + kappa), with
+ * kappa = scatter of one run / variance of the prior. So one run of a plan with
+ * little scatter outweighs a wide prior, and no threshold decides it.
+ * Source: empirical Bayes for normal means (Efron and Morris 1973).
+ */
+#include "core/predict/recall_expert.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/predict/log_scale.hpp"
+#include "core/predict/moments.hpp"
+#include "core/predict/shared_words.hpp"
+
+namespace wlm {
+
+namespace {
+
+/* What is believed of scatter before it is seen: the first run says nothing about it. */
+struct Scatter {
+	float prior;  /* variance, worth one observation */
+	float floor;  /* variance: runs of one plan never agree better than that */
+};
+constexpr Scatter kTimeScatter = {0.09f, 0.0016f};
+constexpr Scatter kMemoryScatter = {0.02f, 0.0004f};
+
+constexpr float kNoPriorVariance = 4;
+constexpr float kLeastKappa = 0.02f;
+constexpr float kMostKappa = 4;
+constexpr float kTemplateSupport = 0.2f; /* a run of the template says that much of a plan */
+constexpr float kRobustAt = 4;           /* observations from which the sketch may correct the mean */
+constexpr float kBoundVariance = 1;      /* of a need of which only a lower bound is known */
+constexpr float kBoundSupport = 0.5f;
+
+constexpr float kLeastScaleSpread = 0.01f; /* variance of 1/processes below which a slope is noise */
+constexpr float kMostLogit = 4;
+
+struct Memory {
+	RecallEntry plan;
+	RecallEntry of_template;
+	bool has_plan;
+	bool has_template;
+};
+
+Estimate Shrink(const Estimate &prior, const Moments &moments, float location, const Scatter &scatter) noexcept
+{
+	if (!(moments.weight > 0))
+		return prior;
+	const float n = moments.weight;
+	const float variance = std::max((n * moments.variance + scatter.prior) / (n + 1), scatter.floor);
+	const bool has_prior = IsUsable(prior);
+	const float kappa =
+		std::clamp(variance / std::max(has_prior ? prior.Variance() : kNoPriorVariance, 1e-6f), kLeastKappa, kMostKappa);
+	const float towards = has_prior ? prior.mean : location;
+	const float surprise = moments.last - location;
+
+	Estimate estimate;
+	estimate.mean = (n * location + kappa * towards) / (n + kappa);
+	estimate.data_variance = variance;
+	/* a last value far off may be the beginning of a change */
+	estimate.model_variance = variance / (n + kappa) + surprise * surprise / (n + 1);
+	estimate.support = n;
+	return estimate;
+}
+
+/* The mean, but never outside the middle fifth of what was seen: long tails and freaks do not carry it away. */
+float TimeLocation(const RecallEntry &entry) noexcept
+{
+	if (entry.time.weight < kRobustAt)
+		return entry.time.mean;
+	const float low = SketchQuantile(entry.time_sketch, 0.4f);
+	const float high = SketchQuantile(entry.time_sketch, 0.6f);
+	return low <= high ? std::clamp(entry.time.mean, low, high) : entry.time.mean;
+}
+
+/* Of template and plan; no opinion if neither has seen anything. */
+Estimate ShrinkTwice(const Estimate &prior, const Moments *of_template, float template_location, const Moments *plan,
+                     float plan_location, const Scatter &scatter) noexcept
+{
+	const float template_weight = of_template != nullptr ? of_template->weight : 0;
+	const float plan_weight = plan != nullptr ? plan->weight : 0;
+	if (!(template_weight > 0) && !(plan_weight > 0))
+		return Estimate{};
+	Estimate estimate = prior;
+	if (template_weight > 0)
+		estimate = Shrink(estimate, *of_template, template_location, scatter);
+	if (plan_weight > 0)
+		estimate = Shrink(estimate, *plan, plan_location, scatter);
+	estimate.support = plan_weight + kTemplateSupport * std::max(template_weight - plan_weight, 0.0f);
+	return estimate;
+}
+
+Estimate Time(const Memory &memory, const Estimate &prior) noexcept
+{
+	return ShrinkTwice(prior, memory.has_template ? &memory.of_template.time : nullptr,
+	                   memory.has_template ? TimeLocation(memory.of_template) : 0,
+	                   memory.has_plan ? &memory.plan.time : nullptr, memory.has_plan ? TimeLocation(memory.plan) : 0,
+	                   kTimeScatter);
+}
+
+Estimate MeanOnly(const Moments *of_template, const Moments *plan, const Estimate &prior) noexcept
+{
+	return ShrinkTwice(prior, of_template, of_template != nullptr ? of_template->mean : 0, plan,
+	                   plan != nullptr ? plan->mean : 0, kMemoryScatter);
+}
+
+const OperatorMemory *OperatorOf(const RecallEntry &entry, bool has, const OperatorFeatures &op) noexcept
+{
+	if (!has || op.memory_slot < 0 || op.memory_slot >= kRecallOperators || op.memory_slot >= entry.num_operators)
+		return nullptr;
+	const OperatorMemory *memory = &entry.operators[op.memory_slot];
+	/* another kind at this place: two plans share a fingerprint, or it has changed */
+	return memory->kind == static_cast<uint8_t>(op.kind) ? memory : nullptr;
+}
+
+/* Lower bounds: alone they are an opinion only above the prior; beside whole values they widen upwards. */
+Estimate WithBound(Estimate estimate, const Estimate &prior, float bound, float spill_share) noexcept
+{
+	if (bound <= kNoBound)
+		return estimate;
+	if (!IsUsable(estimate))
+	{
+		if (IsUsable(prior) && prior.mean >= bound)
+			return Estimate{};
+		return {bound, kMemoryScatter.prior, kBoundVariance, kBoundSupport};
+	}
+	const float excess = bound - estimate.mean;
+	if (excess > 0)
+		estimate.model_variance += spill_share * excess * excess;
+	return estimate;
+}
+
+Estimate OperatorNeed(const Memory &memory, const OperatorFeatures &op, const Estimate &prior) noexcept
+{
+	const OperatorMemory *of_template = OperatorOf(memory.of_template, memory.has_template, op);
+	const OperatorMemory *plan = OperatorOf(memory.plan, memory.has_plan, op);
+	const Estimate estimate = MeanOnly(of_template != nullptr ? &of_template->needed : nullptr,
+	                                   plan != nullptr ? &plan->needed : nullptr, prior);
+	/* a bound of another plan of the template says less than this plan's own whole values */
+	const OperatorMemory *bounded = plan != nullptr ? plan : of_template;
+	return bounded != nullptr ? WithBound(estimate, prior, bounded->lower_bound, bounded->spill_share) : estimate;
+}
+
+/* ln(time) regressed on 1/processes: exp(-slope) is the serial part. */
+Estimate Scalability(const RecallEntry &entry) noexcept
+{
+	const float weight = entry.scale_weight;
+	if (!(weight > 1))
+		return Estimate{};
+	const float mean_x = entry.scale_x / weight;
+	const float spread = entry.scale_xx / weight - mean_x * mean_x;
+	if (!(spread > kLeastScaleSpread))
+		return Estimate{};
+	const float slope = (entry.scale_xy / weight - mean_x * entry.scale_y / weight) / spread;
+	const float fraction = std::clamp(1 - std::exp(-slope), 0.02f, 0.98f);
+	const float slope_variance = std::max(entry.time.variance, kTimeScatter.floor) / (weight * spread);
+	Estimate estimate;
+	estimate.mean = std::clamp(std::log(fraction / (1 - fraction)), -kMostLogit, kMostLogit);
+	estimate.data_variance = kTimeScatter.prior;
+	/* d logit / d slope = 1 / fraction */
+	estimate.model_variance = std::min(slope_variance / (fraction * fraction), kMostVariance);
+	estimate.support = weight;
+	return estimate;
+}
+
+Estimate ParallelFraction(const Memory &memory) noexcept
+{
+	/* the template has seen more different numbers of workers than one of its plans */
+	Estimate estimate;
+	if (memory.has_template)
+		estimate = Scalability(memory.of_template);
+	if (!estimate.HasOpinion() && memory.has_plan)
+		estimate = Scalability(memory.plan);
+	return estimate;
+}
+
+}  // namespace
+
+void RecallAnswer(const RecallStore &store, const PlanFeatures &features, const ExpertAnswer &prior,
+                  ExpertAnswer *answer) noexcept
+{
+	Memory memory;
+	memory.has_plan = store.Find(features.plan_fingerprint, &memory.plan);
+	memory.has_template = features.template_fingerprint != 0 &&
+						  store.Find(TemplateKey(features.template_fingerprint), &memory.of_template);
+
+	answer->time = Time(memory, prior.time);
+	answer->parallel_fraction = ParallelFraction(memory);
+	answer->query_memory = MeanOnly(memory.has_template ? &memory.of_template.query_memory : nullptr,
+	                                memory.has_plan ? &memory.plan.query_memory : nullptr, prior.query_memory);
+	for (int i = 0; i < features.num_operators; i++)
+		answer->memory[i] = OperatorNeed(memory, features.operators[i], prior.memory[i]);
+}
+
+void AskRecall(const ModelView &models, const PlanGraph &graph, const PlanContext &, const ExpertAnswer *earlier,
+               ExpertAnswer *answer) noexcept
+{
+	PlanFeatures features;
+	FeaturesOfGraph(graph, false, &features);
+	if (models.recall == nullptr)
+	{
+		answer->time = answer->parallel_fraction = answer->query_memory = Estimate{};
+		std::fill_n(answer->memory, features.num_operators, Estimate{});
+		return;
+	}
+	RecallAnswer(*models.recall, features, earlier[kPlannerExpert], answer);
+}
+
+}  // namespace wlm

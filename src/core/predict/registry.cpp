@@ -1,0 +1,110 @@
+/*
+ * registry.cpp
+ *
+ * The experts, in the order in which they are asked, and the question itself.
+ * Runs in the backend before a query starts: no allocation, no lock, and no
+ * touch of array elements that the plan does not use.
+ */
+#include <algorithm>
+
+#include "core/predict/expert.hpp"
+#include "core/predict/log_scale.hpp"
+#include "core/predict/mixture.hpp"
+#include "core/predict/planner_expert.hpp"
+#include "core/predict/recall_expert.hpp"
+
+namespace wlm {
+
+const Expert kExperts[kNumExperts] = {
+	{"planner", AskPlanner},
+	{"recall", AskRecall},
+};
+
+namespace {
+
+/* No opinion instead of numbers that cannot be used. */
+void Discard(Estimate *estimate) noexcept
+{
+	if (!IsUsable(*estimate))
+		*estimate = Estimate{};
+}
+
+void DiscardUnusable(ExpertAnswer *answer, int num_memory_nodes) noexcept
+{
+	Discard(&answer->time);
+	Discard(&answer->parallel_fraction);
+	Discard(&answer->query_memory);
+	for (int i = 0; i < num_memory_nodes; i++)
+		Discard(&answer->memory[i]);
+}
+
+/* Mixes one target, gathered from all answers. */
+template <class Member>
+Estimate MixTarget(const Forecast &forecast, Member member, float calibration, float *shares) noexcept
+{
+	Estimate answers[kNumExperts];
+	for (int i = 0; i < kNumExperts; i++)
+		answers[i] = member(forecast.answers[i]);
+	return Mix(answers, calibration, shares);
+}
+
+void ClearForecast(Forecast *forecast) noexcept
+{
+	forecast->num_memory_nodes = 0;
+	forecast->has_opinion = false;
+	forecast->time = forecast->parallel_fraction = forecast->query_memory = Estimate{};
+	for (ExpertAnswer &answer : forecast->answers)
+		answer.time = answer.parallel_fraction = answer.query_memory = Estimate{};
+	std::fill_n(forecast->time_share, static_cast<int>(kNumExperts), 0.0f);
+	std::fill_n(forecast->memory_share, static_cast<int>(kNumExperts), 0.0f);
+}
+
+void MixForecast(const Calibration &calibration, Forecast *forecast) noexcept
+{
+	float ignored[kNumExperts];
+	float query_share[kNumExperts];
+	forecast->time = MixTarget(
+		*forecast, [](const ExpertAnswer &answer) { return answer.time; }, calibration.time, forecast->time_share);
+	forecast->parallel_fraction = MixTarget(
+		*forecast, [](const ExpertAnswer &answer) { return answer.parallel_fraction; }, 1.0f, ignored);
+	forecast->query_memory = MixTarget(
+		*forecast, [](const ExpertAnswer &answer) { return answer.query_memory; }, calibration.query_memory,
+		query_share);
+
+	ShareAverage average{};
+	for (int slot = 0; slot < forecast->num_memory_nodes; slot++)
+	{
+		float shares[kNumExperts];
+		forecast->memory[slot] = MixTarget(
+			*forecast, [slot](const ExpertAnswer &answer) { return answer.memory[slot]; },
+			calibration.operator_memory, shares);
+		average.Add(shares);
+	}
+	average.Get(query_share, forecast->memory_share);
+}
+
+}  // namespace
+
+void Predict(const ModelView &models, const PlanGraph &graph, const PlanContext &context, Forecast *forecast) noexcept
+{
+	ClearForecast(forecast);
+	forecast->template_fingerprint = graph.template_fingerprint;
+	forecast->plan_fingerprint = graph.plan_fingerprint;
+	forecast->model_version = models.version;
+	if (graph.overflow || graph.num_nodes <= 0 || graph.num_memory_nodes < 0 ||
+		graph.num_memory_nodes > kMaxMemoryNodes)
+		return;
+
+	for (int i = 0; i < kNumExperts; i++)
+	{
+		kExperts[i].answer(models, graph, context, forecast->answers, &forecast->answers[i]);
+		DiscardUnusable(&forecast->answers[i], graph.num_memory_nodes);
+	}
+	forecast->num_memory_nodes = graph.num_memory_nodes;
+	MixForecast(CalibrationOf(models.accuracy), forecast);
+	forecast->has_opinion = forecast->time.HasOpinion();
+	if (!forecast->has_opinion)
+		ClearForecast(forecast);
+}
+
+}  // namespace wlm
