@@ -47,12 +47,15 @@ wlm_lint_shell_syntax() {
 wlm_lint_layout() {
 	local file wrong
 	wrong=$(
-		grep -nE '^ +[^ *]' /dev/null "${cxx[@]}" | grep -vE ':  (public|protected|private):$' | sed 's/$/    <- indent with tabs/'
+		# Spaces are for lining up what continues a line; a statement begins after tabs.
+		awk '/^ +[^ *]/ && !/^  (public|protected|private):$/ && previous ~ /([{};:]|^)$/ {
+				print FILENAME ":" FNR ": indent with tabs" }
+			{ previous = $0 }' /dev/null "${cxx[@]}"
 		for file in "${cxx[@]}"; do
 			expand -t 4 "$file" | awk -v file="$file" 'length > 140 { print file ":" FNR ": " length " columns" }'
 		done
 	) || true
-	[ -n "$wrong" ] && printf '%s\n' "$wrong" "indent with tabs of 4 columns; lines of 120, never over 140"
+	[ -n "$wrong" ] && printf '%s\n' "$wrong" "tabs have 4 columns; lines have up to 120, never over 140"
 }
 
 # A check function succeeds when it found something.
