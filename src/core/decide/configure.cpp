@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <new>
 #include <type_traits>
 
 #include "core/decide/policy_constants.hpp"
@@ -138,7 +139,7 @@ void Policy::Adopt(const PolicyConfig &config) noexcept
 	for (int i = 0; i < num_before; i++)
 		moved_to[i] = NewIndex(config_, i, after);
 
-	/* Counters go with the name; of two queues that become one, the first gives them. */
+	/* Counters go with the name; of two queues that become one, the first gives them unless the place was taken. */
 	for (QueueState &queue : queues_) {
 		queue = QueueState{};
 		queue.claimant = kNoQuery;
@@ -146,9 +147,11 @@ void Policy::Adopt(const PolicyConfig &config) noexcept
 			list = EntryList{kNoQuery, kNoQuery, 0};
 	}
 	for (int i = num_before - 1; i >= 0; i--) {
-		if (i != 0 && moved_to[i] == 0)
+		const int target = moved_to[i];
+		const bool target_stays = target < num_before && before[target].in_use != 0 && moved_to[target] == target;
+		if (before[i].in_use == 0 || (i != target && target_stays) || (i != 0 && target == 0))
 			continue;
-		QueueState &queue = queues_[moved_to[i]];
+		QueueState &queue = queues_[target];
 		queue.automatic = before[i].automatic;
 		queue.counters = before[i].counters;
 		queue.counters.slots_used = 0;

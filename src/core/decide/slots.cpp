@@ -24,7 +24,8 @@ int32_t Policy::MostSlots() const noexcept
 
 bool Policy::SomebodyWaitsForSlot(const QueueState &queue) const noexcept
 {
-	for (const EntryList &list : queue.waiting) {
+	for (int level = 0; level < static_cast<int>(Priority::kCritical); level++) {
+		const EntryList &list = queue.waiting[level];
 		if (list.head != kNoQuery && !SlotFree(entries()[list.head]))
 			return true;
 	}

@@ -1,0 +1,634 @@
+/*
+ * policy_test.cpp
+ *
+ * The rules of the state machine, one scenario each, with outcomes computed by
+ * hand. Budget 1,000,000 kB and two slots unless a scenario says otherwise.
+ */
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "policy_fixture.hpp"
+
+namespace wlm {
+namespace {
+
+using test::Request;
+
+class PolicyTest : public test::PolicyFixture {};
+
+TEST_F(PolicyTest, InitWantsAlignedMemoryOfFullSize)
+{
+	std::vector<uint64_t> storage(Policy::BytesNeeded(4) / 8 + 2);
+	const auto bytes = std::as_writable_bytes(std::span(storage));
+	EXPECT_EQ(nullptr, Policy::Init(bytes.first(Policy::BytesNeeded(4) - 1), 4, config));
+	EXPECT_EQ(nullptr, Policy::Init(bytes.subspan(1, Policy::BytesNeeded(4)), 4, config));
+	EXPECT_EQ(nullptr, Policy::Init(bytes, -1, config));
+	EXPECT_NE(nullptr, Policy::Init(bytes.first(Policy::BytesNeeded(4)), 4, config));
+	EXPECT_LE(Policy::BytesNeeded(2) - Policy::BytesNeeded(1), 88u);
+}
+
+TEST_F(PolicyTest, StartsWhileSlotsAreFreeThenQueues)
+{
+	Start();
+	const Decision first = Arrive({.memory_kb = 100});
+	const Decision second = Arrive({.memory_kb = 100});
+	const Decision third = Arrive({.memory_kb = 100});
+	EXPECT_EQ(Verdict::kAdmitted, first.verdict);
+	EXPECT_EQ(Verdict::kAdmitted, second.verdict);
+	EXPECT_EQ(100, second.reserved_kb);
+	EXPECT_FALSE(second.forced);
+	EXPECT_EQ(Verdict::kQueued, third.verdict);
+	EXPECT_EQ(WaitReason::kSlot, third.reason);
+	EXPECT_EQ(now + 300000, third.deadline_ms);
+	EXPECT_EQ(0, third.reserved_kb);
+	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());
+
+	now += 500;
+	policy->Finish(first.handle, now);
+	EXPECT_EQ(third.handle, policy->TakeAdmitted());
+	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());
+	EXPECT_EQ(QueryState::kRunning, View(third).state);
+	EXPECT_EQ(100, View(third).reserved_kb);
+	EXPECT_EQ(now, View(third).admitted_ms);
+	EXPECT_EQ(1u, Counters().num_executed);
+	EXPECT_EQ(500, Counters().total_queue_ms);
+}
+
+TEST_F(PolicyTest, MemoryLimitsAdmission)
+{
+	config.queues[0].max_slots = 10;
+	Start();
+	const Decision first = Arrive({.memory_kb = 400000});
+	const Decision second = Arrive({.memory_kb = 400000});
+	const Decision third = Arrive({.memory_kb = 400000});
+	EXPECT_EQ(Verdict::kAdmitted, second.verdict);
+	EXPECT_EQ(Verdict::kQueued, third.verdict);
+	EXPECT_EQ(WaitReason::kMemory, third.reason);
+	EXPECT_EQ(800000, policy->reserved_kb());
+	policy->Finish(first.handle, now);
+	EXPECT_EQ(third.handle, policy->TakeAdmitted());
+	EXPECT_EQ(0, policy->forced_kb());
+}
+
+TEST_F(PolicyTest, OneQueryGetsAtMostHalfOfTheBudget)
+{
+	Start();
+	EXPECT_EQ(500000, Arrive({.memory_kb = 5000000}).reserved_kb);
+	config.budget_kb = 10;          /* smaller than any grant: a query alone still starts */
+	Start();
+	const Decision alone = Arrive({.memory_kb = 1000});
+	EXPECT_EQ(Verdict::kAdmitted, alone.verdict);
+	EXPECT_EQ(5, alone.reserved_kb);
+	config.budget_kb = 0;
+	Start();
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({.memory_kb = 1000}).verdict);
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({.memory_kb = 1000}).verdict);
+}
+
+TEST_F(PolicyTest, QueueHasAtMostItsShare)
+{
+	AddQueue("small", 10).max_memory_share = 0.25f;
+	Start();
+	EXPECT_EQ(250000, Arrive({.queue = 1, .memory_kb = 400000}).reserved_kb);
+	const Decision second = Arrive({.queue = 1, .memory_kb = 1});
+	EXPECT_EQ(Verdict::kQueued, second.verdict);
+	EXPECT_EQ(WaitReason::kMemory, second.reason);
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({.queue = 0, .memory_kb = 400000}).verdict);
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({.queue = 1, .memory_kb = 0}).verdict);
+}
+
+TEST_F(PolicyTest, IdleGuaranteeIsLentAndWithheldWhileItsQueueIsActive)
+{
+	config.queues[0].max_slots = 10;
+	AddQueue("etl", 10).memory_share = 0.5f;
+	Start();
+	const Decision a = Arrive({.memory_kb = 400000});
+	const Decision b = Arrive({.memory_kb = 400000});       /* takes from the idle guarantee */
+	EXPECT_EQ(Verdict::kAdmitted, b.verdict);
+	policy->Finish(b.handle, now);
+	const Decision etl = Arrive({.queue = 1, .memory_kb = 100000});
+	EXPECT_EQ(Verdict::kAdmitted, etl.verdict);
+	/* 500,000 in use, 400,000 of etl's guarantee withheld, 100,000 left for others */
+	EXPECT_EQ(Verdict::kQueued, Arrive({.memory_kb = 100001}).verdict);
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({.memory_kb = 100000}).verdict);
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({.queue = 1, .memory_kb = 400000}).verdict);
+	EXPECT_EQ(1000000, policy->reserved_kb());
+	EXPECT_EQ(QueryState::kRunning, View(a).state);
+}
+
+TEST_F(PolicyTest, LastQueryOfAQueueReleasesItsGuarantee)
+{
+	config.queues[0].max_slots = 10;
+	AddQueue("etl", 10).memory_share = 0.9f;
+	Start();
+	const Decision etl = Arrive({.queue = 1, .memory_kb = 1000});
+	const Decision other = Arrive({.memory_kb = 300000});
+	EXPECT_EQ(Verdict::kQueued, other.verdict);
+	policy->Pause(etl.handle, now);         /* returned: still active */
+	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());
+	policy->Finish(etl.handle, now);
+	EXPECT_EQ(other.handle, policy->TakeAdmitted());
+}
+
+TEST_F(PolicyTest, ShortestFirstWithCreditForWaiting)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	now = 0;
+	const Decision running = Arrive({});
+	const Decision a = Arrive({.time_ms = 10000});          /* key 10,000 */
+	now = 1000;
+	const Decision b = Arrive({.time_ms = 1000});           /* key 3,000 */
+	now = 5000;
+	const Decision c = Arrive({.time_ms = 1000});           /* key 11,000: came later than 10,000 / kWaitCredit after a */
+	EXPECT_EQ(1, View(b).position);
+	EXPECT_EQ(2, View(a).position);
+	EXPECT_EQ(3, View(c).position);
+	EXPECT_EQ((std::vector<QueryHandle>{b.handle, a.handle, c.handle}), FinishOneByOne(running.handle));
+}
+
+TEST_F(PolicyTest, UnknownTimeIsTakenForLongAndLongTimesForTheLongest)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	now = 0;
+	const Decision running = Arrive({});
+	const Decision unknown = Arrive({.time_ms = 0});        /* 60,000 */
+	const Decision huge = Arrive({.time_ms = 1e12});        /* 600,000 */
+	now = 400;
+	const Decision before = Arrive({.time_ms = 59000});     /* 59,800 */
+	now = 600;
+	const Decision after = Arrive({.time_ms = 59000});      /* 60,200 */
+	now = 290000;
+	const Decision last = Arrive({.time_ms = 30000});       /* 610,000 */
+	EXPECT_EQ((std::vector<QueryHandle>{before.handle, unknown.handle, after.handle, huge.handle, last.handle}),
+		FinishOneByOne(running.handle));
+}
+
+TEST_F(PolicyTest, EqualKeysKeepTheirOrder)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	const Decision running = Arrive({});
+	std::vector<QueryHandle> arrived;
+	for (int i = 0; i < 5; i++)
+		arrived.push_back(Arrive({.time_ms = 100}).handle);
+	EXPECT_EQ(arrived, FinishOneByOne(running.handle));
+}
+
+TEST_F(PolicyTest, StrideSchedulingOverPriorities)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	const Decision running = Arrive({});
+	for (int i = 0; i < 9; i++)
+		Arrive({.priority = Priority::kHigh});
+	for (int i = 0; i < 3; i++)
+		Arrive({.priority = Priority::kLow});
+	std::string order;
+	for (const QueryHandle handle : FinishOneByOne(running.handle))
+		order += priority_of[static_cast<size_t>(handle)] == Priority::kHigh ? 'H' : 'L';
+	/* strides 4 and 16, both start at 0, ties to the higher */
+	EXPECT_EQ("HLHHHHLHHHHL", order);
+}
+
+TEST_F(PolicyTest, AnEmptyLevelSavesUpNothing)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	Decision running = Arrive({});
+	for (int i = 0; i < 40; i++)
+		Arrive({.priority = Priority::kNormal});
+	QueryHandle current = running.handle;
+	for (int i = 0; i < 20; i++) {
+		policy->Finish(current, now);
+		current = policy->TakeAdmitted();
+	}
+	/* Normal (stride 8) was served 21 times: passes from 0 to 160, the last from 160. Lowest starts at 160, not 0. */
+	for (int i = 0; i < 3; i++)
+		Arrive({.priority = Priority::kLowest});
+	std::string order;
+	for (int i = 0; i < 10; i++) {
+		policy->Finish(current, now);
+		current = policy->TakeAdmitted();
+		order += priority_of[static_cast<size_t>(current)] == Priority::kLowest ? 'l' : 'N';
+	}
+	EXPECT_EQ("lNNNNlNNNN", order);     /* l at 160, N at 168, 176, 184, 192 (tie), l at 192 */
+}
+
+TEST_F(PolicyTest, CriticalNeverWaitsForASlot)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	Arrive({});
+	Arrive({});
+	const Decision critical = Arrive({.priority = Priority::kCritical, .memory_kb = 1000});
+	EXPECT_EQ(Verdict::kAdmitted, critical.verdict);
+	EXPECT_TRUE(critical.forced);
+	EXPECT_EQ(2, Counters().slots_used);
+	EXPECT_EQ(1u, Counters().num_forced);
+	EXPECT_EQ(1, Counters().num_queued);
+}
+
+TEST_F(PolicyTest, WhoMayNotWaitStartsAtOnce)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	const Decision first = Arrive({.memory_kb = 400000, .may_wait = false});
+	EXPECT_FALSE(first.forced);
+	const Decision second = Arrive({.memory_kb = 400000, .may_wait = false});
+	EXPECT_EQ(Verdict::kAdmitted, second.verdict);
+	EXPECT_TRUE(second.forced);
+	EXPECT_TRUE(View(second).forced);
+	EXPECT_EQ(0, policy->forced_kb());                      /* over its slots, not over the budget */
+	const Decision third = Arrive({.memory_kb = 400000, .may_wait = false});
+	EXPECT_TRUE(third.forced);
+	EXPECT_EQ(1200000, policy->reserved_kb());
+	EXPECT_EQ(200000, policy->forced_kb());
+	EXPECT_EQ(2u, Counters().num_forced);
+	policy->Finish(first.handle, now);
+	EXPECT_EQ(0, policy->forced_kb());
+}
+
+TEST_F(PolicyTest, QueueFullIsRefusedOnlyIfItWouldWait)
+{
+	config.queues[0].max_slots = 1;
+	config.queues[0].max_queue_length = 0;
+	Start();
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({}).verdict);
+	const Decision refused = Arrive({});
+	EXPECT_EQ(Verdict::kQueueFull, refused.verdict);
+	EXPECT_EQ(kNoQuery, refused.handle);
+	EXPECT_EQ(1u, Counters().num_rejected);
+	EXPECT_EQ(1, policy->num_active());
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({.may_wait = false}).verdict);
+}
+
+TEST_F(PolicyTest, TableFull)
+{
+	config.queues[0].max_slots = 100;
+	Start(3);
+	Decision last{};
+	for (int i = 0; i < 3; i++)
+		last = Arrive({});
+	const Decision refused = Arrive({.may_wait = false});
+	EXPECT_EQ(Verdict::kTableFull, refused.verdict);
+	EXPECT_EQ(kNoQuery, refused.handle);
+	policy->Finish(last.handle, now);
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({}).verdict);
+}
+
+TEST_F(PolicyTest, ManySlotsForOneQuery)
+{
+	config.queues[0].max_slots = 4;
+	Start();
+	const Decision wide = Arrive({.slots = 3});
+	EXPECT_EQ(3, Counters().slots_used);
+	EXPECT_EQ(Verdict::kQueued, Arrive({.slots = 2}).verdict);
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({.slots = 1}).verdict);     /* passes it */
+	policy->Finish(wide.handle, now);
+	EXPECT_EQ(3, Counters().slots_used);
+}
+
+TEST_F(PolicyTest, MoreSlotsThanItsQueueHasMeansAllOfThem)
+{
+	Start();
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({.slots = 100}).verdict);
+	EXPECT_EQ(2, Counters().slots_used);
+	EXPECT_EQ(Verdict::kQueued, Arrive({}).verdict);
+}
+
+TEST_F(PolicyTest, DeadlineForcesAtMaxWait)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	Arrive({});
+	const Decision queued = Arrive({});
+	now += 299999;
+	EXPECT_EQ(DeadlineOutcome::kTooEarly, policy->Deadline(queued.handle, now));
+	now += 1;
+	EXPECT_EQ(now, queued.deadline_ms);
+	EXPECT_EQ(DeadlineOutcome::kForced, policy->Deadline(queued.handle, now));
+	EXPECT_EQ(QueryState::kRunning, View(queued).state);
+	EXPECT_TRUE(View(queued).forced);
+	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());            /* its owner knows */
+	EXPECT_EQ(DeadlineOutcome::kTooEarly, policy->Deadline(queued.handle, now));
+	EXPECT_EQ(2, Counters().slots_used);
+}
+
+TEST_F(PolicyTest, DeadlineTimesOutIfTheQueueWantsIt)
+{
+	config.queues[0].max_slots = 1;
+	config.queues[0].queue_timeout_ms = 1000;
+	Start();
+	Arrive({});
+	const Decision queued = Arrive({});
+	EXPECT_EQ(now + 1000, queued.deadline_ms);
+	now += 999;
+	EXPECT_EQ(DeadlineOutcome::kTooEarly, policy->Deadline(queued.handle, now));
+	now += 1;
+	EXPECT_EQ(DeadlineOutcome::kTimedOut, policy->Deadline(queued.handle, now));
+	EXPECT_EQ(QueryState::kFree, View(queued).state);
+	EXPECT_EQ(1u, Counters().num_timeouts);
+	EXPECT_EQ(1, policy->num_active());
+}
+
+TEST_F(PolicyTest, MaxWaitComesBeforeALongerQueueTimeout)
+{
+	config.queues[0].max_slots = 1;
+	config.queues[0].queue_timeout_ms = 400000;
+	Start();
+	Arrive({});
+	const Decision queued = Arrive({});
+	EXPECT_EQ(now + 300000, queued.deadline_ms);
+	now += 300000;
+	EXPECT_EQ(DeadlineOutcome::kForced, policy->Deadline(queued.handle, now));
+}
+
+TEST_F(PolicyTest, TickForcesForgottenWaiters)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	Arrive({});
+	const Decision queued = Arrive({});
+	now += 299999;
+	policy->Tick(now, 0.5);
+	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());
+	now += 1;
+	policy->Tick(now, 0.5);
+	EXPECT_EQ(queued.handle, policy->TakeAdmitted());
+	EXPECT_EQ(1u, Counters().num_forced);
+}
+
+TEST_F(PolicyTest, ForceOfAnotherTellsItsOwner)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	const Decision running = Arrive({.memory_kb = 500000});
+	const Decision queued = Arrive({.memory_kb = 500000});
+	policy->Force(queued.handle, now);
+	EXPECT_EQ(queued.handle, policy->TakeAdmitted());
+	EXPECT_TRUE(View(queued).forced);
+	policy->Force(running.handle, now);                     /* not queued: nothing */
+	EXPECT_EQ(1u, Counters().num_forced);
+}
+
+TEST_F(PolicyTest, CancelWhileQueued)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	const Decision running = Arrive({});
+	const Decision queued = Arrive({});
+	now += 100;
+	policy->Cancel(queued.handle, now);
+	EXPECT_EQ(1u, Counters().num_cancelled);
+	EXPECT_EQ(100, Counters().total_queue_ms);
+	EXPECT_EQ(0, policy->num_queued());
+	policy->Finish(running.handle, now);
+	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());
+	ExpectIdle();
+}
+
+TEST_F(PolicyTest, CancelAtTheInstantOfAdmissionEndsIt)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	const Decision running = Arrive({});
+	const Decision second = Arrive({});
+	const Decision third = Arrive({});
+	policy->Finish(running.handle, now);                    /* second is admitted, nobody has told it */
+	EXPECT_EQ(QueryState::kRunning, View(second).state);
+	policy->Cancel(second.handle, now);
+	EXPECT_EQ(third.handle, policy->TakeAdmitted());
+	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());
+	EXPECT_EQ(1u, Counters().num_cancelled);
+	EXPECT_EQ(1u, Counters().num_executed);
+	policy->Finish(third.handle, now);
+	ExpectIdle();
+}
+
+TEST_F(PolicyTest, FinishEndsEveryState)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	const Decision returned = Arrive({.memory_kb = 10});
+	policy->Pause(returned.handle, now);
+	const Decision running = Arrive({.memory_kb = 10});
+	const Decision untaken = Arrive({.memory_kb = 10});
+	const Decision queued = Arrive({.memory_kb = 10});
+	policy->Force(untaken.handle, now);
+	for (const Decision &decision : {returned, running, untaken, queued})
+		policy->Finish(decision.handle, now);
+	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());
+	ExpectIdle();
+}
+
+TEST_F(PolicyTest, PauseGivesTheSlotBackAndKeepsTheMemory)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	const Decision cursor = Arrive({.memory_kb = 300000});
+	const Decision next = Arrive({.memory_kb = 300000});
+	EXPECT_EQ(Verdict::kQueued, next.verdict);
+	policy->Pause(cursor.handle, now);
+	EXPECT_EQ(next.handle, policy->TakeAdmitted());
+	EXPECT_EQ(600000, policy->reserved_kb());
+	EXPECT_EQ(QueryState::kReturned, View(cursor).state);
+	EXPECT_EQ(1, Counters().num_returned);
+
+	policy->Resume(cursor.handle, now);                     /* no slot free */
+	EXPECT_EQ(2, Counters().slots_used);
+	EXPECT_EQ(1u, Counters().num_forced);
+	policy->Pause(cursor.handle, now);
+	policy->Finish(next.handle, now);
+	policy->Resume(cursor.handle, now);                     /* now there is */
+	EXPECT_EQ(1, Counters().slots_used);
+	EXPECT_EQ(1u, Counters().num_forced);
+}
+
+TEST_F(PolicyTest, ReserveLowersAndRaises)
+{
+	config.queues[0].max_slots = 10;
+	Start();
+	const Decision first = Arrive({.memory_kb = 500000});
+	Arrive({.memory_kb = 400000});
+	const Decision queued = Arrive({.memory_kb = 300000});
+	EXPECT_EQ(Verdict::kQueued, queued.verdict);
+	policy->Reserve(first.handle, 300000, now);
+	EXPECT_EQ(queued.handle, policy->TakeAdmitted());
+	EXPECT_EQ(1000000, policy->reserved_kb());
+	policy->Reserve(first.handle, 350000, now);             /* what is used cannot be refused */
+	EXPECT_EQ(1050000, policy->reserved_kb());
+	EXPECT_EQ(50000, policy->forced_kb());
+	policy->Reserve(first.handle, -5, now);
+	EXPECT_EQ(700000, policy->reserved_kb());
+	EXPECT_EQ(0, policy->forced_kb());
+}
+
+TEST_F(PolicyTest, ConfigureUnderLoad)
+{
+	AddQueue("etl", 1);
+	AddQueue("bi", 1);
+	Start();
+	const Decision etl = Arrive({.queue = 1, .memory_kb = 400000});
+	const Decision etl_waits = Arrive({.queue = 1, .memory_kb = 400000});
+	const Decision bi = Arrive({.queue = 2, .memory_kb = 400000});
+	const Decision bi_waits = Arrive({.queue = 2, .memory_kb = 400000});
+
+	config.budget_kb = 500000;
+	config.queues[1] = config.queues[2];                    /* etl is gone, bi is queue 1 now */
+	config.num_queues = 2;
+	policy->Configure(config, now);
+	EXPECT_EQ(800000, policy->reserved_kb());
+	EXPECT_EQ(300000, policy->forced_kb());
+	EXPECT_EQ(0, View(etl).queue);
+	EXPECT_EQ(0, View(etl_waits).queue);
+	EXPECT_EQ(1, View(bi).queue);
+	EXPECT_EQ(1, View(bi_waits).queue);
+	EXPECT_EQ(QueryState::kQueued, View(etl_waits).state);
+	EXPECT_EQ(1, Counters(0).slots_used);
+	EXPECT_EQ(1, Counters(1).num_queued);
+
+	policy->Finish(etl.handle, now);
+	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());            /* 400,000 of 500,000 used */
+	EXPECT_EQ(0, policy->forced_kb());
+	policy->Finish(bi.handle, now);
+	EXPECT_EQ(250000, policy->View(policy->TakeAdmitted()).reserved_kb);    /* half of the new budget */
+	EXPECT_EQ(500000, policy->reserved_kb());
+	EXPECT_EQ(1u, Counters(1).num_executed);
+}
+
+TEST_F(PolicyTest, ConfigureLetsStartWhoFitsNow)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	Arrive({});
+	const Decision queued = Arrive({});
+	config.queues[0].max_slots = 2;
+	config.max_wait_ms = 600000;
+	EXPECT_NE(0, policy->DeadlineMs(queued.handle));
+	policy->Configure(config, now);
+	EXPECT_EQ(queued.handle, policy->TakeAdmitted());
+	EXPECT_EQ(0, policy->DeadlineMs(queued.handle));
+}
+
+TEST_F(PolicyTest, AbsurdConfigurationIsHarmless)
+{
+	const double nan = std::numeric_limits<double>::quiet_NaN();
+	config.budget_kb = -5;
+	config.max_wait_ms = nan;
+	config.express_floor_ms = -1;
+	config.processors = -3;
+	config.num_queues = 1000;
+	for (QueueLimits &limits : config.queues) {
+		limits.in_use = true;
+		limits.max_slots = -7;
+		limits.memory_share = static_cast<float>(nan);
+		limits.max_memory_share = -2;
+		limits.queue_timeout_ms = static_cast<float>(nan);
+	}
+	Start();
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({.queue = -9, .priority = static_cast<Priority>(99), .slots = -4, .time_ms = nan,
+		.time_upper_ms = nan, .memory_kb = std::numeric_limits<int64_t>::min()}).verdict);
+	EXPECT_EQ(Verdict::kAdmitted, Arrive({.queue = 5000, .slots = 1 << 30, .time_ms = -1,
+		.memory_kb = std::numeric_limits<int64_t>::max(), .may_wait = false}).verdict);
+	EXPECT_EQ(2, Counters(0).num_running);
+	EXPECT_EQ(0, policy->express_cutoff_ms());
+	config.num_queues = -1;
+	policy->Configure(config, nan);
+	EXPECT_EQ(1, policy->config().num_queues);
+}
+
+TEST_F(PolicyTest, BadHandlesAreIgnored)
+{
+	Start(4);
+	for (const QueryHandle handle : {-1, -1000, 0, 3, 4, 1 << 30}) {
+		policy->Finish(handle, now);
+		policy->Cancel(handle, now);
+		policy->Force(handle, now);
+		policy->Pause(handle, now);
+		policy->Resume(handle, now);
+		policy->Reserve(handle, 100, now);
+		EXPECT_EQ(DeadlineOutcome::kTooEarly, policy->Deadline(handle, now));
+		EXPECT_EQ(QueryState::kFree, policy->View(handle).state);
+	}
+	ExpectIdle();
+}
+
+TEST_F(PolicyTest, AutomaticSlotsFollowTheSaturation)
+{
+	config.queues[0].max_slots = 0;
+	config.processors = 4;
+	Start(200);
+	EXPECT_EQ(8, Counters().slots);
+	policy->Tick(now, 0.2);
+	EXPECT_EQ(8, Counters().slots);                         /* nobody waits */
+	std::vector<Decision> queries;
+	for (int i = 0; i < 100; i++)
+		queries.push_back(Arrive({}));
+	policy->Tick(now, 0.2);
+	EXPECT_EQ(9, Counters().slots);
+	EXPECT_EQ(9, Counters().slots_used);
+	policy->Tick(now, 1.05);                                /* dead band */
+	EXPECT_EQ(9, Counters().slots);
+	policy->Tick(now, std::numeric_limits<double>::quiet_NaN());
+	EXPECT_EQ(9, Counters().slots);
+	policy->Tick(now, 2.0);
+	EXPECT_EQ(4, Counters().slots);
+	policy->Tick(now, 2.0);                                 /* nine still run */
+	EXPECT_EQ(4, Counters().slots);
+	for (int i = 0; i < 200; i++)
+		policy->Tick(now, 0.2);
+	EXPECT_EQ(64, Counters().slots);                        /* 16 per processor */
+	EXPECT_EQ(64, Counters().slots_used);
+	config.processors = 1;
+	policy->Configure(config, now);
+	EXPECT_EQ(16, Counters().slots);
+}
+
+TEST_F(PolicyTest, ClockJumps)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	now = 1e6;
+	const Decision running = Arrive({});
+	const Decision queued = Arrive({});
+	policy->Tick(1e6 + 100000, 0.5);
+	policy->Tick(500, 0.5);                                 /* an hour back: time stands still, then goes on */
+	EXPECT_EQ(QueryState::kQueued, View(queued).state);
+	EXPECT_EQ(500 - 100000, View(queued).arrived_ms);       /* on the new clock it arrived 100 s ago */
+	EXPECT_EQ(500 + 200000, policy->DeadlineMs(queued.handle));
+	EXPECT_EQ(DeadlineOutcome::kTooEarly, policy->Deadline(queued.handle, 500 + 199999));
+	EXPECT_EQ(DeadlineOutcome::kForced, policy->Deadline(queued.handle, 500 + 200000));
+
+	const Decision another = Arrive({});
+	policy->Tick(std::numeric_limits<double>::quiet_NaN(), 0.5);
+	policy->Tick(std::numeric_limits<double>::infinity(), 0.5);
+	EXPECT_EQ(QueryState::kQueued, View(another).state);
+	policy->Tick(1e300, 0.5);                               /* far ahead: everyone's wait is over */
+	EXPECT_EQ(QueryState::kRunning, View(another).state);
+	policy->Tick(-1e300, 0.5);
+	policy->Finish(running.handle, 0);
+	policy->Finish(queued.handle, 0);
+	policy->Finish(another.handle, 0);
+	EXPECT_EQ(another.handle, QueryHandle{2});
+	ExpectIdle();
+}
+
+TEST_F(PolicyTest, SmallStepsBackAddNoTime)
+{
+	config.queues[0].max_slots = 1;
+	Start();
+	Arrive({});
+	const Decision queued = Arrive({});
+	for (int i = 0; i < 1000; i++)
+		policy->Tick(now + (i % 2 == 0 ? 1000 : 0), 0.5);   /* two processes whose readings cross */
+	EXPECT_EQ(QueryState::kQueued, View(queued).state);
+	EXPECT_EQ(now, View(queued).arrived_ms);
+}
+
+}  // namespace
+}  // namespace wlm
