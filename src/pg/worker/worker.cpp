@@ -1,0 +1,179 @@
+/*
+ * worker.cpp
+ *
+ * Entry point of the short-lived worker: connect, find the extension, do the
+ * tasks, say what went wrong. Runs as the bootstrap superuser, unmanaged.
+ *
+ * An ERROR is not swallowed: its text is kept for the launcher and for
+ * status(), then it ends the process as it would end any background worker.
+ */
+#include "pg/worker/worker.hpp"
+
+#include <cstdio>
+#include <cstring>
+
+extern "C" {
+#include "access/xact.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+}
+
+#include "pg/guard.hpp"
+#include "pg/settings.hpp"
+#include "pg/shared_state.hpp"
+#include "pg/worker/configuration.hpp"
+#include "pg/worker/history.hpp"
+#include "pg/worker/replay.hpp"
+
+namespace wlm {
+
+namespace {
+
+void SetProblem(const char *text)
+{
+	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
+	strlcpy(shared->worker_problem, text, sizeof shared->worker_problem);
+	LWLockRelease(shared->state_lock);
+}
+
+/* At exit of any kind but a crash. */
+void BeforeExit(int, Datum) { CountLostRecords(); }
+
+void Override(const char *name, const char *value) { SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE); }
+
+/* What ALTER DATABASE SET may have chosen for others must not matter here. */
+void ChooseSettings()
+{
+	Override("search_path", "pg_catalog, pg_temp");
+	Override("application_name", "pg_wlm worker");
+	Override("wlm.bypass", "on");
+	Override("synchronous_commit", "off"); /* a crash may lose the last seconds of history anyway */
+	Override("default_transaction_read_only", "off");
+	Override("default_transaction_isolation", "read committed");
+	Override("session_replication_role", "origin");
+	Override("jit", "off");
+	Override("lock_timeout", "5s"); /* somebody may hold our tables for long; the launcher tries again */
+}
+
+/* False, with the problem noted, when pg_wlm was never created in this database or has been dropped. */
+bool FindExtension()
+{
+	BeginWork("looking for the extension");
+	const bool found = OidIsValid(get_extension_oid("pg_wlm", true));
+	CommitWork();
+
+	if (!found) {
+		char problem[sizeof shared->worker_problem];
+		snprintf(problem, sizeof problem, "extension pg_wlm is not installed in database \"%s\"", setting::database);
+		SetProblem(problem);
+	}
+	return found;
+}
+
+void DoTasks(uint32 tasks)
+{
+	/* What had been asked for up to here is served below. */
+	const uint32 flush = pg_atomic_read_u32(&shared->flush_requested);
+	const bool present = FindExtension();
+
+	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
+	const bool was_present = shared->history_available;
+	const bool replayed = shared->replayed;
+	shared->history_available = present;
+	LWLockRelease(shared->state_lock);
+
+	/* CREATE and DROP EXTENSION fire no trigger of ours. */
+	if ((tasks & kLoadWorkload) != 0 || present != was_present)
+		LoadWorkload(present);
+
+	if (!present) {
+		DiscardHistory();
+	} else {
+		/* What this start of the server has seen is learned from the ring: history is read before it is added to. */
+		if (!replayed && (tasks & (kReplay | kWriteHistory)) != 0)
+			Replay();
+		if ((tasks & kWriteHistory) != 0) {
+			WriteHistory();
+			TrimHistory();
+		}
+	}
+	if ((tasks & kWriteHistory) != 0 || !present)
+		pg_atomic_write_u32(&shared->flush_done, flush);
+}
+
+/* The text of the current ERROR into shared memory. */
+void KeepError(MemoryContext context)
+{
+	MemoryContextSwitchTo(context);
+	ErrorData *error = CopyErrorData();
+	SetProblem(error->message != nullptr ? error->message : "unknown error");
+	FreeErrorData(error);
+}
+
+void RunWorker(uint32 tasks)
+{
+	if (shared == nullptr)
+		return;
+	if (setting::database == nullptr || setting::database[0] == '\0') {
+		SetProblem("wlm.database is not set");
+		return;
+	}
+	before_shmem_exit(BeforeExit, Datum{0});
+
+	/* A database that is not there ends this process with a FATAL: say so now, take it back afterwards. */
+	char problem[sizeof shared->worker_problem];
+	snprintf(problem, sizeof problem, "cannot connect to database \"%s\"", setting::database);
+	SetProblem(problem);
+	BackgroundWorkerInitializeConnection(setting::database, nullptr, 0);
+	SetProblem("");
+	ChooseSettings();
+
+	const MemoryContext context = AllocSetContextCreate(TopMemoryContext, "pg_wlm worker", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		DoTasks(tasks);
+	}
+	PG_CATCH();
+	{
+		KeepError(context);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+}  // namespace
+
+void BeginWork(const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+void CommitWork()
+{
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, nullptr);
+}
+
+}  // namespace wlm
+
+void wlm_worker_main(Datum tasks)
+{
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	wlm::Guarded<void>([tasks] { wlm::RunWorker(DatumGetUInt32(tasks)); });
+}
