@@ -1,0 +1,271 @@
+/*
+ * activity.cpp
+ *
+ * wlm.activity(), wlm.queue_state() and wlm.cancel_queued(): who runs, who
+ * waits and for what. Everything is copied under state_lock (shared) into
+ * memory taken before, and turned into rows after the lock is free.
+ */
+#include "pg/guard.hpp"
+#include "pg/sql/result_rows.hpp"
+
+#include <cmath>
+
+extern "C" {
+#include "catalog/pg_authid.h"
+#include "commands/dbcommands.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+}
+
+#include "core/decide/workload.hpp"
+#include "pg/shared_state.hpp"
+
+namespace wlm {
+
+namespace {
+
+/* One statement, as copied under the lock. */
+struct ActivityRow {
+	Phase phase;
+	int pid;
+	Oid role;
+	Oid database;
+	uint64 query_id;
+	float predicted_ms;
+	float requested_kb;
+	float granted_work_mem_kb;
+	float used_kb;
+	bool applied;
+	QueryView view;
+};
+
+struct ActivityCopy {
+	int num_rows;
+	int num_queues;
+	double now_ms;
+	QueueLimits queues[kMaxQueues];
+	ActivityRow rows[FLEXIBLE_ARRAY_MEMBER];
+};
+
+ActivityCopy *CopyActivity()
+{
+	const int32 capacity = policy->max_queries();
+	auto *copy = static_cast<ActivityCopy *>(MemoryContextAllocHuge(
+		CurrentMemoryContext, offsetof(ActivityCopy, rows) + sizeof(ActivityRow) * static_cast<size_t>(capacity)));
+
+	copy->num_rows = 0;
+	LWLockAcquire(shared->state_lock, LW_SHARED);
+	copy->now_ms = NowMs();
+	copy->num_queues = policy->config().num_queues;
+	for (int i = 0; i < kMaxQueues; i++)
+		copy->queues[i] = policy->config().queues[i];
+	for (int32 i = 0; i < capacity; i++) {
+		const QuerySlot &slot = query_slots[i];
+		ActivityRow &row = copy->rows[copy->num_rows];
+
+		row.view = policy->View(i);
+		if (row.view.state == QueryState::kFree)
+			continue;
+		row.phase = SlotPhase(slot);
+		row.pid = slot.pid;
+		row.role = slot.role;
+		row.database = slot.database;
+		row.query_id = slot.query_id;
+		row.predicted_ms = slot.predicted_ms;
+		row.requested_kb = slot.requested_kb;
+		row.granted_work_mem_kb = slot.granted_work_mem_kb;
+		row.used_kb = slot.used_kb;
+		row.applied = slot.applied;
+		copy->num_rows++;
+	}
+	LWLockRelease(shared->state_lock);
+	return copy;
+}
+
+const char *StateName(const ActivityRow &row)
+{
+	if (row.view.state == QueryState::kQueued)
+		return "queued";
+	if (row.view.state == QueryState::kReturned || row.phase == Phase::kIdle)
+		return "returning";
+	if (row.view.evicted)
+		return "evicted";
+	return row.phase == Phase::kRunning ? "running" : "classified";
+}
+
+const char *WaitReasonName(const ActivityRow &row)
+{
+	if (row.view.state != QueryState::kQueued)
+		return nullptr;
+	switch (row.view.reason) {
+	case WaitReason::kSlot:
+		return "slot";
+	case WaitReason::kMemory:
+		return "memory";
+	case WaitReason::kPassing:
+		return "passing";
+	case WaitReason::kNone:
+		break;
+	}
+	return nullptr;
+}
+
+void PutActivity(ReturnSetInfo *set, const ActivityCopy &copy, const ActivityRow &source)
+{
+	const bool queued = source.view.state == QueryState::kQueued;
+	const double admitted_ms = queued ? copy.now_ms : source.view.admitted_ms;
+	RowWriter row;
+
+	row.Int4(source.pid);
+	row.Int8(static_cast<int64>(source.query_id));
+	row.Name(get_database_name(source.database));
+	row.Name(OidIsValid(source.role) ? GetUserNameFromId(source.role, true) : nullptr);
+	row.Name(copy.queues[source.view.queue].name);
+	row.Text(StateName(source));
+	if (queued)
+		row.Int4(source.view.position);
+	else
+		row.Null();
+	row.Text(PriorityName(source.view.priority));
+	row.Text(source.view.lane == Lane::kExpress ? "express" : "normal");
+	row.Boolean(source.view.forced);
+	row.Boolean(source.applied);
+	row.Number(source.predicted_ms > 0 ? static_cast<double>(source.predicted_ms) : std::nan(""));
+	row.Int8(static_cast<int64>(source.requested_kb));
+	row.Int8(source.view.reserved_kb);
+	row.Int8(static_cast<int64>(source.granted_work_mem_kb));
+	row.Int8(static_cast<int64>(source.used_kb));
+	row.Milliseconds(admitted_ms - source.view.arrived_ms);
+	row.Milliseconds(queued ? 0 : copy.now_ms - source.view.admitted_ms);
+	row.Text(WaitReasonName(source));
+	row.Emit(set);
+}
+
+/* As pg_cancel_backend() asks it, but that wlm_admin may too: cancelling a wait ends nobody's work. */
+void CheckMayCancel(Oid owner)
+{
+	if (superuser())
+		return;
+	if (superuser_arg(owner))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		                errmsg("permission denied to cancel a queued statement of a superuser")));
+	if (!has_privs_of_role(GetUserId(), owner) && !has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND) &&
+	    !IsAdministrator())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		                errmsg("permission denied to cancel a queued statement"),
+		                errhint("Be a member of the role that runs it, of pg_signal_backend or of wlm_admin.")));
+}
+
+/* The slot in which `pid` waits, or -1. state_lock must be held. */
+int FindQueuedLocked(int pid)
+{
+	for (int32 i = 0; i < policy->max_queries(); i++) {
+		if (query_slots[i].pid == pid && SlotPhase(query_slots[i]) == Phase::kQueued &&
+		    policy->View(i).state == QueryState::kQueued)
+			return i;
+	}
+	return -1;
+}
+
+/*
+ * Asks the waiter to give up; false if `pid` does not wait now, or waits for another role than
+ * `owner`, for which no permission was checked.
+ */
+bool RequestCancel(int pid, Oid owner)
+{
+	int procno = -1;
+
+	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
+	const int slot = FindQueuedLocked(pid);
+	if (slot >= 0 && query_slots[slot].role == owner) {
+		pg_atomic_write_u32(&query_slots[slot].cancel_requested, 1);
+		procno = query_slots[slot].procno;
+	}
+	LWLockRelease(shared->state_lock);
+	if (procno >= 0)
+		SetLatch(&ProcGlobal->allProcs[procno].procLatch);
+	return procno >= 0;
+}
+
+}  // namespace
+
+}  // namespace wlm
+
+WLM_FUNCTION(wlm_activity)
+{
+	wlm::RequireSharedState();
+	ReturnSetInfo *set = wlm::BeginRows(fcinfo);
+	const wlm::ActivityCopy *copy = wlm::CopyActivity();
+	const bool all = wlm::MaySeeAll();
+
+	for (int i = 0; i < copy->num_rows; i++) {
+		if (all || has_privs_of_role(GetUserId(), copy->rows[i].role))
+			wlm::PutActivity(set, *copy, copy->rows[i]);
+	}
+	return static_cast<Datum>(0);
+}
+
+WLM_FUNCTION(wlm_queue_state)
+{
+	wlm::RequireSharedState();
+	ReturnSetInfo *set = wlm::BeginRows(fcinfo);
+	auto *config = static_cast<wlm::PolicyConfig *>(palloc(sizeof(wlm::PolicyConfig)));
+	auto *counters = static_cast<wlm::QueueCounters *>(palloc(sizeof(wlm::QueueCounters) * wlm::kMaxQueues));
+
+	LWLockAcquire(wlm::shared->state_lock, LW_SHARED);
+	*config = wlm::policy->config();
+	for (int i = 0; i < config->num_queues; i++)
+		counters[i] = wlm::policy->Counters(i);
+	LWLockRelease(wlm::shared->state_lock);
+
+	for (int i = 0; i < config->num_queues; i++) {
+		const wlm::QueueLimits &limits = config->queues[i];
+		const wlm::QueueCounters &counter = counters[i];
+		wlm::RowWriter row;
+
+		if (!limits.in_use)
+			continue;
+		row.Name(limits.name);
+		row.Text(wlm::PriorityName(limits.priority));
+		row.Int4(counter.slots);
+		row.Boolean(limits.max_slots == 0);
+		row.Int4(counter.slots_used);
+		row.Int4(counter.num_running);
+		row.Int4(counter.num_express);
+		row.Int4(counter.num_returned);
+		row.Int4(counter.num_queued);
+		row.Int8(static_cast<int64>(counter.num_executed));
+		row.Int8(static_cast<int64>(counter.num_forced));
+		row.Int8(static_cast<int64>(counter.num_timeouts));
+		row.Int8(static_cast<int64>(counter.num_rejected));
+		row.Int8(static_cast<int64>(counter.num_cancelled));
+		row.Int8(static_cast<int64>(counter.num_evicted));
+		row.Int8(counter.reserved_kb);
+		row.Int8(static_cast<int64>(static_cast<double>(config->budget_kb) * static_cast<double>(limits.max_memory_share)));
+		row.Milliseconds(counter.total_queue_ms);
+		row.Emit(set);
+	}
+	return static_cast<Datum>(0);
+}
+
+WLM_FUNCTION(wlm_cancel_queued)
+{
+	const int pid = PG_GETARG_INT32(0);
+	Oid owner = InvalidOid;
+
+	wlm::RequireSharedState();
+	LWLockAcquire(wlm::shared->state_lock, LW_SHARED);
+	const int slot = wlm::FindQueuedLocked(pid);
+	if (slot >= 0)
+		owner = wlm::query_slots[slot].role;
+	LWLockRelease(wlm::shared->state_lock);
+
+	if (slot >= 0)
+		wlm::CheckMayCancel(owner);
+	if (slot < 0 || !wlm::RequestCancel(pid, owner)) {
+		ereport(WARNING, (errmsg("process %d does not wait in a workload queue", pid)));
+		PG_RETURN_BOOL(false);
+	}
+	PG_RETURN_BOOL(true);
+}

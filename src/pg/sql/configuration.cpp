@@ -1,0 +1,68 @@
+/*
+ * configuration.cpp
+ *
+ * The trigger that tells the launcher of a changed configuration, once the
+ * transaction that changed it has committed; not before, because the worker
+ * could not see it. A rolled back subtransaction costs one needless reload.
+ */
+#include "pg/guard.hpp"
+
+extern "C" {
+#include "access/xact.h"
+#include "commands/trigger.h"
+}
+
+#include "pg/shared_state.hpp"
+
+namespace wlm {
+
+namespace {
+
+bool changed = false;         /* by the transaction that is going on */
+bool callback_registered = false;
+
+void AtTransactionEnd(XactEvent event, void *)
+{
+	if (!changed)
+		return;
+	switch (event) {
+	case XACT_EVENT_COMMIT:
+		changed = false;
+		pg_atomic_fetch_add_u32(&shared->workload_requested, 1);
+		WakeLauncher();
+		break;
+	case XACT_EVENT_ABORT:
+	case XACT_EVENT_PREPARE:
+		changed = false;
+		break;
+	case XACT_EVENT_PRE_PREPARE:
+		/* Nobody here would hear of its COMMIT PREPARED: refused, as NOTIFY is. */
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		                errmsg("cannot PREPARE a transaction that has changed the workload configuration"),
+		                errhint("Commit the changes of wlm.queue in a transaction of their own.")));
+		break;
+	default:
+		break;
+	}
+}
+
+}  // namespace
+
+}  // namespace wlm
+
+WLM_FUNCTION(wlm_configuration_changed)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+		                errmsg("wlm.configuration_changed() can only be called as a trigger")));
+
+	/* Without shared memory nobody uses the configuration: nothing to tell. */
+	if (wlm::shared != nullptr) {
+		if (!wlm::callback_registered) {
+			RegisterXactCallback(wlm::AtTransactionEnd, nullptr);
+			wlm::callback_registered = true;
+		}
+		wlm::changed = true;
+	}
+	PG_RETURN_POINTER(nullptr);
+}
