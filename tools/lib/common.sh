@@ -62,11 +62,16 @@ wlm_make_tmp() {
 	trap 'exit 143' TERM
 }
 
-# wlm_run SECONDS COMMAND...: runs a program (no function) without stdin and with a time limit. Waiting for a
-# child in the background keeps Ctrl-C working: a shell takes a trap only between commands.
+# wlm_run SECONDS COMMAND...: runs a program (no function) without stdin and with a time limit, also that of
+# WLM_DEADLINE (seconds since the start) if set. Waiting for a child in the background keeps Ctrl-C working: a
+# shell takes a trap only between commands.
 wlm_run() {
-	local limit=$1 status=0
+	local limit=$1 left status=0
 	shift
+	if [ -n "${WLM_DEADLINE:-}" ]; then
+		left=$((WLM_DEADLINE > SECONDS ? WLM_DEADLINE - SECONDS : 1))
+		limit=$((limit < left ? limit : left))
+	fi
 	timeout -k 20 "$limit" "$@" </dev/null &
 	WLM_CHILD=$!
 	wait "$WLM_CHILD" || status=$?

@@ -15,7 +15,9 @@ WLM_BUILD_FAILED=
 wlm_stage_result() {
 	local name=$1 passed=$2 failed=$3 status=$4
 	if [ "$failed" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$passed" -eq 0 ]; }; then
-		if [ "$passed" -eq 0 ]; then
+		if [ "$status" -eq 124 ]; then
+			echo "$name: stopped after its time limit"
+		elif [ "$passed" -eq 0 ]; then
 			echo "$name: no test ran"
 		else
 			echo "$name: the runner ended with status $status"
@@ -136,6 +138,7 @@ wlm_count_tap() {
 	failed=$(grep -E '^not ok [0-9]+' "$log" | grep -cv '# TODO' || true)
 	if [ "$status" -ne 0 ]; then
 		grep -E -A 8 '^(not ok|#  +(Failed|at )|Bail out|psql:|ERROR|Dubious)' "$log" | head -n 150 || true
+		[ "$failed" -gt 0 ] || tail -n 15 "$log"
 	fi
 	sed -nE '/^(All tests successful|Test Summary Report)/,$p' "$log" | head -n 60 || true
 	wlm_stage_result "$name" "$passed" "$failed" "$status"
