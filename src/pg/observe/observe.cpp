@@ -1,0 +1,321 @@
+/*
+ * observe.cpp
+ *
+ * The walk over a PlanState at its end, in the leader and in each parallel
+ * worker, and how their readings become one.
+ *
+ * A worker writes to its leader's QuerySlot under the slot's spinlock: a
+ * bounded loop over plain fields. It finds the slot by wlm.query_serial, which
+ * PostgreSQL hands to workers, and trusts it only if the slot's pid is that of
+ * its lock group's leader.
+ */
+#include "pg/observe/observe.hpp"
+
+extern "C" {
+#include "access/parallel.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/memutils.h"
+}
+
+#include <algorithm>
+
+#include "core/hash.hpp"
+#include "pg/observe/operators.hpp"
+#include "pg/settings.hpp"
+
+namespace wlm {
+
+namespace {
+
+/* Raises only where the executor itself would have: on a stack too deep. */
+void WalkChildren(PlanState *state, bool (*walker)(PlanState *, void *), void *context)
+{
+#if PG_VERSION_NUM >= 160000
+	planstate_tree_walker(state, walker, context);
+#else
+	planstate_tree_walker(state, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)), context);
+#endif
+}
+
+float ContextKb(const QueryDesc *query_desc)
+{
+	/* sorts, hash tables and aggregates allocate below the query's own context */
+	return static_cast<float>(MemoryContextMemAllocated(query_desc->estate->es_query_cxt, true)) / 1024.0f;
+}
+
+bool IsLimit(const PlanState *state)
+{
+	return IsA(state, LimitState);
+}
+
+/* ---- leader ---- */
+
+/* Of one memory slot, over folded members and processes. */
+struct SlotReading {
+	uint8 flags;
+	uint8 processes;
+	float peak_kb;        /* largest process */
+	float needed_kb;
+	float total_kb;       /* all processes, and all folded members: they live side by side */
+	float rows;           /* negative = not counted */
+};
+
+struct LeaderWalk {
+	const ManagedQuery *query;
+	bool cut_short;
+	SlotReading slots[kMaxMemoryNodes];
+};
+
+/* The slot of a plan node, or null. */
+SlotReading *SlotOf(LeaderWalk *walk, int32 plan_node_id)
+{
+	const ManagedQuery *query = walk->query;
+	if (plan_node_id < 0 || plan_node_id > query->max_plan_node_id || plan_node_id >= kMaxPlanNodeIds)
+		return nullptr;
+	const uint8 slot = query->slot_of_plan_id[plan_node_id];
+	return slot < query->experience.num_operators && slot < kMaxMemoryNodes ? &walk->slots[slot] : nullptr;
+}
+
+const OperatorExperience &OperatorOf(const LeaderWalk *walk, const SlotReading *slot)
+{
+	return walk->query->experience.operators[slot - walk->slots];
+}
+
+/* A hashed sub-plan's table counts for its root, unless that has memory of its own. */
+bool Belongs(const OperatorExperience &op, bool hashed_subplan)
+{
+	return !hashed_subplan || op.memory == MemoryClass::kUnbounded;
+}
+
+void AddOwn(LeaderWalk *walk, const OperatorReading &reading, bool hashed_subplan)
+{
+	SlotReading *slot = SlotOf(walk, reading.plan_node_id);
+	if (slot == nullptr || !Belongs(OperatorOf(walk, slot), hashed_subplan))
+		return;
+	slot->flags |= reading.flags;
+	slot->processes = 1;
+	slot->peak_kb = std::max(slot->peak_kb, reading.peak_kb);
+	slot->needed_kb = std::max(slot->needed_kb, reading.needed_kb);
+	slot->total_kb += reading.peak_kb;
+}
+
+bool WalkLeader(PlanState *state, void *context)
+{
+	LeaderWalk *walk = static_cast<LeaderWalk *>(context);
+	OperatorReading reading;
+	SlotReading *slot = SlotOf(walk, state->plan->plan_node_id);
+
+	if (slot != nullptr)
+	{
+		const double limit_kb = static_cast<double>(OperatorOf(walk, slot).granted_kb);
+		if (ReadOperator(state, limit_kb, walk->cut_short, &reading))
+			AddOwn(walk, reading, false);
+		if (walk->query->sampled && state->instrument != nullptr)
+			slot->rows = std::max(slot->rows, 0.0f) +
+						 static_cast<float>(state->instrument->ntuples + state->instrument->tuplecount);
+	}
+
+	ListCell *cell;
+	foreach (cell, state->subPlan)
+	{
+		if (ReadHashedSubPlan(static_cast<SubPlanState *>(lfirst(cell)), &reading))
+			AddOwn(walk, reading, true);
+	}
+
+	const bool cut_short = walk->cut_short;
+	walk->cut_short = (cut_short || IsLimit(state)) && PassesCut(state);
+	WalkChildren(state, WalkLeader, walk);
+	walk->cut_short = cut_short;
+	return false;
+}
+
+/* A parallel hash table is one for all, as long as it is in one batch; then each may hold another. */
+void AddReport(SlotReading *slot, const WorkerReport &report, bool shared)
+{
+	slot->flags |= report.flags;
+	slot->processes = static_cast<uint8>(std::min(255, slot->processes + report.processes));
+	slot->peak_kb = std::max(slot->peak_kb, report.peak_kb);
+	slot->needed_kb = std::max(slot->needed_kb, report.needed_kb);
+	if (shared && (slot->flags & kSpilled) == 0)
+		slot->total_kb = std::max(slot->total_kb, report.peak_kb);
+	else
+		slot->total_kb += report.total_peak_kb;
+}
+
+/* Workers have ended by now, but for those of a portal that was closed early: hence the lock. */
+float AddWorkers(LeaderWalk *walk)
+{
+	const QueryHandle handle = walk->query->handle;
+	if (query_slots == nullptr || policy == nullptr || handle < 0 || handle >= policy->max_queries())
+		return 0;
+
+	QuerySlot *query_slot = &query_slots[handle];
+	SpinLockAcquire(&query_slot->mutex);
+	const float memory_kb = query_slot->worker_memory_kb;
+	const int num_reports = std::clamp(query_slot->num_reports, 0, kMaxMemoryNodes);
+	for (int i = 0; i < num_reports; i++)
+	{
+		const WorkerReport &report = query_slot->reports[i];
+		SlotReading *slot = SlotOf(walk, report.plan_node_id);
+		if (slot != nullptr)
+			AddReport(slot, report, OperatorOf(walk, slot).memory == MemoryClass::kParallelHash);
+	}
+	SpinLockRelease(&query_slot->mutex);
+	return memory_kb;
+}
+
+/* ---- worker ---- */
+
+struct WorkerWalk {
+	bool cut_short;
+	int num_readings;
+	OperatorReading readings[kMaxMemoryNodes];
+};
+
+/* Folded partitions have many ids and one slot in the leader; what does not fit is left out. */
+void KeepReading(WorkerWalk *walk, const OperatorReading &reading)
+{
+	if (walk->num_readings < kMaxMemoryNodes)
+		walk->readings[walk->num_readings++] = reading;
+}
+
+bool WalkWorker(PlanState *state, void *context)
+{
+	WorkerWalk *walk = static_cast<WorkerWalk *>(context);
+	OperatorReading reading;
+
+	if (ReadOperator(state, 0, walk->cut_short, &reading))
+		KeepReading(walk, reading);
+	ListCell *cell;
+	foreach (cell, state->subPlan)
+	{
+		if (ReadHashedSubPlan(static_cast<SubPlanState *>(lfirst(cell)), &reading))
+			KeepReading(walk, reading);
+	}
+
+	const bool cut_short = walk->cut_short;
+	walk->cut_short = (cut_short || IsLimit(state)) && PassesCut(state);
+	WalkChildren(state, WalkWorker, walk);
+	walk->cut_short = cut_short;
+	return false;
+}
+
+/* The slot of the query that this worker works for, or null. */
+QuerySlot *LeaderSlot()
+{
+	if (query_slots == nullptr || policy == nullptr || !IsParallelWorker())
+		return nullptr;
+	const int handle = setting::query_serial - 1;
+	const PGPROC *leader = MyProc->lockGroupLeader;
+	if (handle < 0 || handle >= policy->max_queries() || leader == nullptr || leader == MyProc)
+		return nullptr;
+	QuerySlot *slot = &query_slots[handle];
+	return slot->pid == leader->pid ? slot : nullptr;
+}
+
+/* Workers walk the same plan in the same order: the report mostly is where it was. */
+WorkerReport *FindReport(QuerySlot *slot, int guess, int32 plan_node_id)
+{
+	if (guess < slot->num_reports && slot->reports[guess].plan_node_id == plan_node_id)
+		return &slot->reports[guess];
+	for (int i = 0; i < slot->num_reports; i++)
+	{
+		if (slot->reports[i].plan_node_id == plan_node_id)
+			return &slot->reports[i];
+	}
+	if (slot->num_reports >= kMaxMemoryNodes)
+		return nullptr;
+	WorkerReport *report = &slot->reports[slot->num_reports++];
+	*report = WorkerReport{};
+	report->plan_node_id = plan_node_id;
+	return report;
+}
+
+void Publish(QuerySlot *slot, const WorkerWalk &walk, float memory_kb)
+{
+	SpinLockAcquire(&slot->mutex);
+	slot->worker_memory_kb += memory_kb;
+	for (int i = 0; i < walk.num_readings; i++)
+	{
+		const OperatorReading &reading = walk.readings[i];
+		WorkerReport *report = FindReport(slot, i, reading.plan_node_id);
+		if (report == nullptr)
+			continue;
+		report->processes = static_cast<uint8>(std::min(255, report->processes + 1));
+		report->flags |= reading.flags;
+		report->peak_kb = std::max(report->peak_kb, reading.peak_kb);
+		report->needed_kb = std::max(report->needed_kb, reading.needed_kb);
+		report->total_peak_kb += reading.peak_kb;
+	}
+	SpinLockRelease(&slot->mutex);
+}
+
+uint64_t sample_state; /* of this process; 0 = not seeded */
+
+}  // namespace
+
+void ObserveLeader(ManagedQuery *query)
+{
+	const QueryDesc *query_desc = query->query_desc;
+	if (query_desc == nullptr || query_desc->planstate == nullptr || query_desc->estate == nullptr)
+		return;
+
+	LeaderWalk walk;
+	walk.query = query;
+	walk.cut_short = !query->ran_to_end;
+	for (SlotReading &slot : walk.slots)
+		slot = SlotReading{0, 0, 0, 0, 0, -1};
+	WalkLeader(query_desc->planstate, &walk);
+
+	const float worker_memory_kb = AddWorkers(&walk);
+	float sum_of_peaks_kb = 0;
+	float shared_kb = 0;
+	Experience *experience = &query->experience;
+	const int num_operators = std::clamp<int>(experience->num_operators, 0, kMaxMemoryNodes);
+	for (int i = 0; i < num_operators; i++)
+	{
+		const SlotReading &slot = walk.slots[i];
+		OperatorExperience *op = &experience->operators[i];
+		op->actual_rows = slot.rows;
+		if ((slot.flags & kObserved) == 0)
+			continue;
+		op->flags = slot.flags;
+		op->processes = slot.processes;
+		op->peak_kb = slot.peak_kb;
+		op->needed_kb = slot.needed_kb;
+		sum_of_peaks_kb += slot.total_kb;
+		if (op->memory == MemoryClass::kParallelHash)
+			shared_kb += slot.total_kb;
+	}
+	/* contexts hold everything that is alive now, but not what lies in dynamic shared memory */
+	const float contexts_kb = ContextKb(query_desc) + worker_memory_kb + shared_kb;
+	experience->query_memory_kb = std::max({experience->query_memory_kb, sum_of_peaks_kb, contexts_kb});
+}
+
+void ObserveWorker(QueryDesc *query_desc)
+{
+	QuerySlot *slot = LeaderSlot();
+	if (slot == nullptr || query_desc->planstate == nullptr || query_desc->estate == nullptr)
+		return;
+
+	WorkerWalk walk;
+	walk.cut_short = false;
+	walk.num_readings = 0;
+	WalkWorker(query_desc->planstate, &walk);
+	Publish(slot, walk, ContextKb(query_desc));
+}
+
+bool DecideSample()
+{
+	if (!(setting::sample_rate > 0))
+		return false;
+	if (sample_state == 0)
+		sample_state = Mix(static_cast<uint64_t>(MyProcPid)) | 1;
+	/* xorshift64 (Marsaglia 2003); the upper 53 bits are a fraction */
+	sample_state ^= sample_state << 13;
+	sample_state ^= sample_state >> 7;
+	sample_state ^= sample_state << 17;
+	return static_cast<double>(sample_state >> 11) * 0x1p-53 < setting::sample_rate;
+}
+
+}  // namespace wlm
