@@ -153,7 +153,7 @@ double Number(JsonbContainer *object, const char *key)
 JsonbContainer *ExpertObject(Jsonb *json, int expert, JsonbValue *value)
 {
 	const char *name = kExperts[expert].name;
-	if (!JB_ROOT_IS_OBJECT(json) ||
+	if (json == nullptr || !JB_ROOT_IS_OBJECT(json) ||
 	    getKeyJsonValueFromContainer(&json->root, name, static_cast<int>(strlen(name)), value) == nullptr ||
 	    value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
 		return nullptr;
@@ -181,6 +181,12 @@ double FloatAt(const Datum *values, const bool *nulls, int column)
 float FloatOr(const Datum *values, const bool *nulls, int column, float otherwise)
 {
 	return nulls[column] ? otherwise : DatumGetFloat4(values[column]);
+}
+
+/* The columns may not be null, but nobody is kept from altering a table. */
+const char *TextAt(const Datum *values, const bool *nulls, int column)
+{
+	return nulls[column] ? "" : TextDatumGetCString(values[column]);
 }
 
 float Share(double share) { return std::isfinite(share) ? static_cast<float>(share) : 0.0f; }
@@ -320,13 +326,13 @@ void DecodeExperience(const Datum *values, const bool *nulls, Experience *e)
 	e->query_id = static_cast<uint64>(DatumGetInt64(values[kQueryId]));
 	e->template_fingerprint = static_cast<uint64>(DatumGetInt64(values[kTemplate]));
 	e->plan_fingerprint = static_cast<uint64>(DatumGetInt64(values[kFingerprint]));
-	e->command = static_cast<CommandKind>(IndexOf(kCommands, TextDatumGetCString(values[kCommand])));
+	e->command = static_cast<CommandKind>(IndexOf(kCommands, TextAt(values, nulls, kCommand)));
 
 	Priority priority = Priority::kNormal;
-	PriorityFromName(TextDatumGetCString(values[kPriority]), &priority);
+	PriorityFromName(TextAt(values, nulls, kPriority), &priority);
 	e->priority = static_cast<uint8>(priority);
-	e->lane = static_cast<uint8>(IndexOf(kLanes, TextDatumGetCString(values[kLane])));
-	e->final_state = static_cast<FinalState>(IndexOf(kFinalStates, TextDatumGetCString(values[kFinalState])));
+	e->lane = static_cast<uint8>(IndexOf(kLanes, TextAt(values, nulls, kLane)));
+	e->final_state = static_cast<FinalState>(IndexOf(kFinalStates, TextAt(values, nulls, kFinalState)));
 	e->forced = DatumGetBool(values[kForced]);
 	e->evicted = DatumGetBool(values[kEvicted]);
 	e->applied = DatumGetBool(values[kApplied]);
@@ -349,7 +355,7 @@ void DecodeExperience(const Datum *values, const bool *nulls, Experience *e)
 	e->time = MakeEstimate(FloatAt(values, nulls, kPredictedMs), std::log(high_ms / low_ms) / (2 * kHalfWidth));
 	e->query_memory = MakeEstimate(kb, std::log(high_kb / kb) / kHalfWidth);
 
-	Jsonb *json = DatumGetJsonbP(values[kExpertAnswers]);
+	Jsonb *json = nulls[kExpertAnswers] ? nullptr : DatumGetJsonbP(values[kExpertAnswers]);
 	for (int expert = 0; expert < kNumExperts; expert++) {
 		JsonbValue value;
 		JsonbContainer *object = ExpertObject(json, expert, &value);
@@ -369,12 +375,12 @@ void DecodeOperator(const Datum *values, const bool *nulls, Experience *experien
 	OperatorExperience *o = &experience->operators[experience->num_operators++];
 	memset(static_cast<void *>(o), 0, sizeof *o);
 
-	const char *memory = TextDatumGetCString(values[kMemoryClass]);
+	const char *memory = TextAt(values, nulls, kMemoryClass);
 	for (int i = 0; i < static_cast<int>(MemoryClass::kNumClasses); i++) {
 		if (strcmp(memory, MemoryClassName(static_cast<MemoryClass>(i))) == 0)
 			o->memory = static_cast<MemoryClass>(i);
 	}
-	const char *kind = TextDatumGetCString(values[kOperator]);
+	const char *kind = TextAt(values, nulls, kOperator);
 	for (int i = 0; i < static_cast<int>(NodeKind::kNumKinds); i++) {
 		if (strcmp(kind, OperatorName(static_cast<NodeKind>(i), o->memory)) == 0)
 			o->kind = static_cast<NodeKind>(i);
@@ -396,7 +402,7 @@ void DecodeOperator(const Datum *values, const bool *nulls, Experience *experien
 	o->predicted_kb = FloatOr(values, nulls, kOperatorKb, 0);
 	o->mixture = MakeEstimate(kb, std::log(high_kb / kb) / kHalfWidth);
 
-	Jsonb *json = DatumGetJsonbP(values[kOperatorAnswers]);
+	Jsonb *json = nulls[kOperatorAnswers] ? nullptr : DatumGetJsonbP(values[kOperatorAnswers]);
 	for (int expert = 0; expert < kNumExperts; expert++) {
 		JsonbValue value;
 		JsonbContainer *object = ExpertObject(json, expert, &value);

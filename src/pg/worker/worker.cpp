@@ -36,6 +36,8 @@ namespace wlm {
 
 namespace {
 
+bool replaying = false; /* in this process, now */
+
 void SetProblem(const char *text)
 {
 	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
@@ -97,8 +99,11 @@ void DoTasks(uint32 tasks)
 		DiscardHistory();
 	} else {
 		/* What this start of the server has seen is learned from the ring: history is read before it is added to. */
-		if (!replayed && (tasks & (kReplay | kWriteHistory)) != 0)
+		if (!replayed && (tasks & (kReplay | kWriteHistory)) != 0) {
+			replaying = true;
 			Replay();
+			replaying = false;
+		}
 		if ((tasks & kWriteHistory) != 0) {
 			WriteHistory();
 			TrimHistory();
@@ -108,12 +113,21 @@ void DoTasks(uint32 tasks)
 		pg_atomic_write_u32(&shared->flush_done, flush);
 }
 
+/* Somebody else's lock, or somebody who wants this to stop: next time it may work. */
+bool MayPass(const ErrorData &error)
+{
+	return error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE || error.sqlerrcode == ERRCODE_QUERY_CANCELED;
+}
+
 /* The text of the current ERROR into shared memory. */
 void KeepError(MemoryContext context)
 {
 	MemoryContextSwitchTo(context);
 	ErrorData *error = CopyErrorData();
 	SetProblem(error->message != nullptr ? error->message : "unknown error");
+	/* History is written only after it has been read: a table that cannot be read must not stop that for ever. */
+	if (replaying && !MayPass(*error))
+		EndReplay();
 	FreeErrorData(error);
 }
 

@@ -1,0 +1,278 @@
+/*
+ * replay.cpp
+ *
+ * After a start of the server the models are fresh. They become what they were
+ * in two steps: the champions of wlm.model, then what happened since each of
+ * them was made, from wlm.history. Can be repeated: a replay that was cut short
+ * begins anew.
+ *
+ * Models are written under learn_lock, which is let go between experiences, so
+ * that the launcher's learning goes on.
+ */
+#include "pg/worker/replay.hpp"
+
+#include <algorithm>
+#include <span>
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+}
+
+#include "core/learn/learner.hpp"
+#include "core/learn/model_blob.hpp"
+#include "pg/settings.hpp"
+#include "pg/shared_state.hpp"
+#include "pg/worker/stored_experience.hpp"
+#include "pg/worker/worker.hpp"
+
+namespace wlm {
+
+namespace {
+
+constexpr int kFetchRows = 512;
+constexpr int kIdColumns = 1;
+constexpr int kFirstOperatorColumn = kIdColumns + kNumHistoryColumns;
+constexpr int kNumColumns = kFirstOperatorColumn + kNumOperatorColumns;
+
+struct Champion {
+	int32 version;
+	TimestampTz learned_to;
+	bytea *content;           /* null if the row has none */
+};
+
+/* What of history is still to be learned, by expert; everything is judged. */
+struct ReplayState {
+	TimestampTz learned_to[kNumExperts];
+	int64 count;
+};
+
+Champion ReadChampion(int expert)
+{
+	Champion champion = {};
+	Oid types[] = {TEXTOID};
+	Datum values[] = {CStringGetTextDatum(kExperts[expert].name)};
+	bool null;
+
+	if (SPI_execute_with_args("SELECT version, COALESCE(learned_to, trained_at), content FROM wlm.model "
+	                          "WHERE state = 'champion' AND expert = $1",
+	                          1, types, values, nullptr, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read wlm.model");
+	if (SPI_processed == 0)
+		return champion;
+
+	const HeapTuple tuple = SPI_tuptable->vals[0];
+	const TupleDesc description = SPI_tuptable->tupdesc;
+	champion.version = DatumGetInt32(SPI_getbinval(tuple, description, 1, &null));
+	champion.learned_to = DatumGetTimestampTz(SPI_getbinval(tuple, description, 2, &null));
+	const Datum content = SPI_getbinval(tuple, description, 3, &null);
+	if (!null)
+		champion.content = DatumGetByteaPP(content);
+	return champion;
+}
+
+bool HasHistory()
+{
+	if (SPI_execute("SELECT FROM wlm.history LIMIT 1", true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read wlm.history");
+	return SPI_processed > 0;
+}
+
+/* learn_lock must be held. Nothing raises. */
+BlobStatus LoadChampionLocked(int expert, const Champion &champion)
+{
+	const std::span<const std::byte> blob(reinterpret_cast<const std::byte *>(VARDATA_ANY(champion.content)),
+	                                      VARSIZE_ANY_EXHDR(champion.content));
+	return expert == kPlannerExpert ? ReadBlob(blob, planner_model) : ReadBlob(blob, recall_store);
+}
+
+/* Fresh models, and into them what the champions hold. */
+void LoadChampions(const Champion *champions, ReplayState *state)
+{
+	BlobStatus status[kNumExperts];
+	uint32 version = pg_atomic_read_u32(&shared->model_version);
+
+	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
+	InitPlannerModel(planner_model);
+	recall_store->Clear();
+	InitAccuracy(accuracy);
+	for (int expert = 0; expert < kNumExperts; expert++) {
+		if (champions[expert].content != nullptr)
+			status[expert] = LoadChampionLocked(expert, champions[expert]);
+	}
+	LWLockRelease(shared->learn_lock);
+
+	for (int expert = 0; expert < kNumExperts; expert++) {
+		state->learned_to[expert] = DT_NOBEGIN;
+		if (champions[expert].content == nullptr)
+			continue;
+		if (status[expert] != BlobStatus::kOk) {
+			ereport(WARNING, (errmsg("model %d of expert \"%s\" cannot be used", champions[expert].version,
+			                         kExperts[expert].name),
+			                  errdetail_internal("%s", BlobStatusText(status[expert])),
+			                  errhint("The expert learns from history instead; train a new model with wlm.train().")));
+			continue;
+		}
+		state->learned_to[expert] = champions[expert].learned_to;
+		version = std::max(version, static_cast<uint32>(champions[expert].version));
+	}
+	pg_atomic_write_u32(&shared->model_version, version);
+}
+
+void LearnAgain(void *context, Experience &experience)
+{
+	ReplayState *state = static_cast<ReplayState *>(context);
+	PlannerModel *planner = experience.finished_at > state->learned_to[kPlannerExpert] ? planner_model : nullptr;
+	RecallStore *recall = experience.finished_at > state->learned_to[kRecallExpert] ? recall_store : nullptr;
+
+	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
+	Judge(accuracy, experience);
+	Learn(planner, recall, experience);
+	LWLockRelease(shared->learn_lock);
+	state->count++;
+}
+
+/* The id of the oldest of the `limit` newest rows; all of them for a limit that none reaches. */
+int64 OldestId(const char *condition, int64 limit)
+{
+	Oid types[] = {INT8OID};
+	Datum values[] = {Int64GetDatum(std::max<int64>(limit, 1) - 1)};
+	bool null;
+
+	const char *sql = psprintf("SELECT id FROM wlm.history WHERE (%s) ORDER BY id DESC OFFSET $1 LIMIT 1", condition);
+	if (SPI_execute_with_args(sql, 1, types, values, nullptr, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read wlm.history");
+	if (SPI_processed == 0)
+		return PG_INT64_MIN;
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null));
+}
+
+void AppendColumns(StringInfo sql, const char *alias, const StoredColumn *columns, int count)
+{
+	for (int i = 0; i < count; i++)
+		appendStringInfo(sql, ", %s.%s", alias, columns[i].name);
+}
+
+/* Operators follow their statement; both tables are read in the order of their keys. */
+Portal OpenHistory(const char *condition, int64 oldest_id)
+{
+	Oid types[] = {INT8OID};
+	Datum values[] = {Int64GetDatum(oldest_id)};
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT h.id");
+	AppendColumns(&sql, "h", kHistoryColumns, kNumHistoryColumns);
+	AppendColumns(&sql, "o", kOperatorColumns, kNumOperatorColumns);
+	appendStringInfo(&sql,
+	                 " FROM (SELECT * FROM wlm.history WHERE id >= $1 AND (%s)) AS h"
+	                 " LEFT JOIN wlm.history_operator AS o ON o.history_id = h.id"
+	                 " ORDER BY h.id, o.plan_node_id",
+	                 condition);
+	return SPI_cursor_open_with_args(nullptr, sql.data, 1, types, values, nullptr, true, CURSOR_OPT_NO_SCROLL);
+}
+
+/* Somebody may have changed a column's type: reading it as another would crash. */
+void CheckColumns(TupleDesc description, int first, const StoredColumn *columns, int count)
+{
+	for (int i = 0; i < count; i++) {
+		if (TupleDescAttr(description, first + i)->atttypid != columns[i].type)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+			                errmsg("column \"%s\" of the history of pg_wlm has another type than expected", columns[i].name),
+			                errhint("Restore the table as the extension created it.")));
+	}
+}
+
+void GiveTo(void (*consume)(void *, Experience &), void *context, Experience *experience, bool *pending)
+{
+	if (*pending)
+		consume(context, *experience);
+	*pending = false;
+}
+
+}  // namespace
+
+void ForEachExperience(const char *condition, int64 limit, void (*consume)(void *context, Experience &experience),
+                       void *context)
+{
+	if (limit <= 0)
+		return;
+	if (condition == nullptr)
+		condition = "true";
+	SPI_connect();
+	Experience *experience = static_cast<Experience *>(palloc0(sizeof(Experience)));
+	bool pending = false;
+	int64 current_id = 0;
+	const Portal portal = OpenHistory(condition, OldestId(condition, limit));
+	CheckColumns(portal->tupDesc, kIdColumns, kHistoryColumns, kNumHistoryColumns);
+	CheckColumns(portal->tupDesc, kFirstOperatorColumn, kOperatorColumns, kNumOperatorColumns);
+
+	const MemoryContext fetch_context =
+		AllocSetContextCreate(CurrentMemoryContext, "pg_wlm history", ALLOCSET_DEFAULT_SIZES);
+	for (;;) {
+		SPI_cursor_fetch(portal, true, kFetchRows);
+		const uint64 num_rows = SPI_processed;
+		SPITupleTable *const table = SPI_tuptable;
+		if (num_rows == 0)
+			break;
+
+		const MemoryContext outer_context = MemoryContextSwitchTo(fetch_context);
+		for (uint64 row = 0; row < num_rows; row++) {
+			Datum values[kNumColumns];
+			bool nulls[kNumColumns];
+
+			heap_deform_tuple(table->vals[row], table->tupdesc, values, nulls);
+			const int64 id = DatumGetInt64(values[0]);
+			if (!pending || id != current_id) {
+				GiveTo(consume, context, experience, &pending);
+				DecodeExperience(values + kIdColumns, nulls + kIdColumns, experience);
+				current_id = id;
+				pending = true;
+			}
+			if (!nulls[kFirstOperatorColumn])
+				DecodeOperator(values + kFirstOperatorColumn, nulls + kFirstOperatorColumn, experience);
+		}
+		MemoryContextSwitchTo(outer_context);
+		MemoryContextReset(fetch_context);
+		SPI_freetuptable(table);
+		CHECK_FOR_INTERRUPTS();
+	}
+	GiveTo(consume, context, experience, &pending);
+	SPI_cursor_close(portal);
+	SPI_finish();
+}
+
+void Replay()
+{
+	Champion champions[kNumExperts];
+	ReplayState state = {};
+	bool any;
+
+	BeginWork("learning from history again");
+	any = HasHistory();
+	for (int expert = 0; expert < kNumExperts; expert++) {
+		champions[expert] = ReadChampion(expert);
+		any = any || champions[expert].content != nullptr;
+	}
+	/* Nothing stored: what has been learned since the start stays. */
+	if (any) {
+		LoadChampions(champions, &state);
+		ForEachExperience(nullptr, setting::history_rows, LearnAgain, &state);
+		ereport(LOG, (errmsg("pg_wlm learned again from " INT64_FORMAT " statements of its history", state.count)));
+	}
+	CommitWork();
+	EndReplay();
+}
+
+void EndReplay()
+{
+	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
+	shared->replayed = true;
+	LWLockRelease(shared->state_lock);
+}
+
+}  // namespace wlm
