@@ -1,0 +1,130 @@
+/*
+ * trial.cpp
+ *
+ * Judging is prequential, as online: predict, score, then learn. The incumbents
+ * are judged by what they had said when each statement came; asked now, they
+ * would know the answers.
+ */
+#include "pg/sql/trial.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+
+extern "C" {
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "utils/memutils.h"
+}
+
+#include "pg/shared_state.hpp"
+#include "pg/worker/replay.hpp"
+
+namespace wlm {
+
+namespace {
+
+/* Under this a judgement would be noise. */
+constexpr int64 kLeastHistory = 50;
+
+/* Losses that differ by less per target are the same: 5 % in P50 and P90 together. */
+constexpr double kTolerance = 0.05;
+
+int64 CountHistory()
+{
+	bool null = true;
+
+	if (SPI_execute("SELECT count(*) FROM wlm.history", true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not count the rows of wlm.history")));
+	const Datum count = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null);
+
+	return null ? 0 : DatumGetInt64(count);
+}
+
+void Step(void *context, Experience &experience)
+{
+	Trial *trial = static_cast<Trial *>(context);
+	const ModelView models = {trial->planner, trial->recall, trial->fresh, 0};
+
+	CHECK_FOR_INTERRUPTS();
+	if (trial->seen++ >= trial->judge_after) {
+		Judge(trial->incumbent, experience);
+		PredictAgain(models, &experience);
+		Judge(trial->fresh, experience);
+	}
+	Learn(trial->planner, trial->recall, experience);
+	if (experience.finished_at > trial->learned_to)
+		trial->learned_to = experience.finished_at;
+}
+
+/* The store gets the capacity of the one in use, so that it can take its place. */
+RecallStore *NewRecallStore()
+{
+	const uint32 capacity = recall_store->capacity;
+	const size_t bytes = RecallStore::BytesNeeded(capacity);
+	void *memory = MemoryContextAllocHuge(CurrentMemoryContext, bytes);
+	RecallStore *store = RecallStore::Init(std::span<std::byte>(static_cast<std::byte *>(memory), bytes), capacity);
+
+	if (store == nullptr)
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not set up a recall store")));
+	return store;
+}
+
+}  // namespace
+
+Trial *RunTrial(double judged_part)
+{
+	auto *trial = static_cast<Trial *>(palloc0(sizeof(Trial)));
+
+	trial->total = CountHistory();
+	if (trial->total < kLeastHistory)
+		ereport(ERROR,
+		        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		         errmsg("too little history to train or evaluate models"),
+		         errdetail("wlm.history has %lld rows; at least %lld are needed.",
+		                   static_cast<long long>(trial->total), static_cast<long long>(kLeastHistory)),
+		         errhint("Run more statements that cost at least wlm.min_cost, then SELECT wlm.flush().")));
+
+	trial->judge_after = trial->total - static_cast<int64>(static_cast<double>(trial->total) * judged_part);
+	trial->planner = static_cast<PlannerModel *>(palloc0(sizeof(PlannerModel)));
+	InitPlannerModel(trial->planner);
+	trial->recall = NewRecallStore();
+	trial->fresh = static_cast<Accuracy *>(palloc0(sizeof(Accuracy)));
+	trial->incumbent = static_cast<Accuracy *>(palloc0(sizeof(Accuracy)));
+	InitAccuracy(trial->fresh);
+	InitAccuracy(trial->incumbent);
+	ForEachExperience(nullptr, trial->total, Step, trial);
+	return trial;
+}
+
+double CompareExpert(const Trial &trial, int expert, int *targets)
+{
+	double difference = 0;
+
+	*targets = 0;
+	for (int target = 0; target < static_cast<int>(Target::kNumTargets); target++) {
+		const AccuracyRow fresh = Summarise(trial.fresh->windows[target][expert]);
+		const AccuracyRow incumbent = Summarise(trial.incumbent->windows[target][expert]);
+
+		/* Where one of them never answered there is nothing to compare. */
+		if (!(fresh.samples >= 1) || !(incumbent.samples >= 1))
+			continue;
+		const double change = std::log(fresh.p50) + std::log(fresh.p90) - std::log(incumbent.p50) - std::log(incumbent.p90);
+
+		if (std::isfinite(change)) {
+			difference += change;
+			(*targets)++;
+		}
+	}
+	return difference;
+}
+
+bool NotWorse(const Trial &trial, int expert)
+{
+	int targets;
+	const double difference = CompareExpert(trial, expert, &targets);
+
+	return difference <= kTolerance * targets;
+}
+
+}  // namespace wlm
