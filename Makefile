@@ -63,6 +63,13 @@ include $(PGXS)
 # wlm.database names one database, so both suites must use the same.
 ISOLATION_TESTDB = $(CONTRIB_TESTDB)
 
+# In another folder only sources are looked for here: VPATH would also take objects of an in-tree build.
+ifneq ($(WLM_SOURCE_DIR),.)
+override VPATH :=
+vpath %.cpp $(WLM_SOURCE_DIR)
+vpath %.control $(WLM_SOURCE_DIR)
+endif
+
 -include $(WLM_DEPENDENCIES)
 
 # Objects depend on the flags: switching USE_ASSERT_CHECKING must not leave a mixed module.
