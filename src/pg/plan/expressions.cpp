@@ -232,12 +232,19 @@ void AddExpression(PlanReader *reader, Node *expression)
 {
 	if (expression == nullptr)
 		return;
-	/* a list is its members one by one: two quals may not become one constant */
 	if (IsA(expression, List))
 	{
+		/* the planner orders quals by cost, which depends on constants: a sum has no order */
+		const uint64_t hash_so_far = reader->hash;
+		uint64_t sum = 0;
 		ListCell *cell;
 		foreach (cell, reinterpret_cast<List *>(expression))
+		{
+			reader->hash = kNodeSeed;
 			WalkExpression(static_cast<Node *>(lfirst(cell)), reader);
+			sum += reader->hash;
+		}
+		reader->hash = Combine(hash_so_far, sum);
 		return;
 	}
 	WalkExpression(expression, reader);

@@ -13,6 +13,8 @@ extern "C" {
 #include "parser/parsetree.h"
 }
 
+#include <algorithm>
+
 #include "pg/plan/plan_reader.hpp"
 
 namespace wlm {
@@ -128,6 +130,8 @@ void ReadSubtree(PlanReader *reader, Plan *plan, int16_t parent, NodeRole role)
 		return;
 	const int16_t index = static_cast<int16_t>(node - reader->graph->nodes);
 	const int first_pending = reader->num_pending;
+	reader->graph->max_plan_node_id =
+		std::max(reader->graph->max_plan_node_id, static_cast<int16_t>(plan->plan_node_id));
 
 	node->role = role;
 	ReadNodeDetails(reader, plan, node);
@@ -188,6 +192,7 @@ void ReadPlan(PlannedStmt *statement, PlanGraph *graph)
 	reader.graph = graph;
 
 	ResetGraph(graph);
+	graph->max_plan_node_id = 0;
 	graph->command = CommandOf(statement);
 	graph->touches_only_catalogs = TouchesOnlyCatalogs(statement);
 	if (statement->planTree == nullptr)
