@@ -2,13 +2,14 @@
  * stored_experience.cpp
  *
  * Column by column, in the order of the tables. Numbers that are not finite
- * never reach a table: null where the column allows it, else 0.
+ * never reach a table: null where the column allows it, else the nearest that is.
  */
 #include "pg/worker/stored_experience.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 extern "C" {
 #include "catalog/pg_type.h"
@@ -93,8 +94,9 @@ void SetText(StoredRow *row, int column, const char *text) { Set(row, column, CS
 
 void SetFloat(StoredRow *row, int column, double value)
 {
-	const float stored = static_cast<float>(value);
-	Set(row, column, Float4GetDatum(std::isfinite(stored) ? stored : 0.0f));
+	constexpr double kLargest = static_cast<double>(std::numeric_limits<float>::max());
+	const double finite = std::isnan(value) ? 0 : std::clamp(value, -kLargest, kLargest);
+	Set(row, column, Float4GetDatum(static_cast<float>(finite)));
 }
 
 void SetFloatOrNull(StoredRow *row, int column, double value)
