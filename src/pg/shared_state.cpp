@@ -250,7 +250,8 @@ void CountProblem(const char *text) noexcept
 		return;
 	/* Only the first since the server started is logged: a problem on the path of queries comes in thousands. */
 	if (pg_atomic_fetch_add_u64(&shared->counters.errors, 1) == 0)
-		write_stderr("pg_wlm: %s; the statement runs unmanaged (see errors in wlm.status())\n", text);
+		ereport(LOG, (errmsg("pg_wlm: %s", text),
+		              errdetail("The statement concerned runs unmanaged. Further problems are only counted, in wlm.status().")));
 }
 
 void RequireSharedState()

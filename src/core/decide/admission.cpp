@@ -168,7 +168,7 @@ bool Policy::TryStart(QueryHandle handle, QueryHandle *unfit, int *num_unfit) no
 		if (entry.since_ms == policy::kNever)
 			entry.since_ms = clock_ms_;
 		if (entry.passed >= kMaxPassed || clock_ms_ - entry.since_ms >= kMaxPassedMs) {
-			Claim(handle, slot && share);
+			Claim(handle, slot && !BudgetFits(entry, true));
 			fits = claimant_ == handle && slot && share && BudgetFits(entry, false);
 		}
 	}
@@ -235,10 +235,11 @@ bool Policy::StartNext() noexcept
 	if (claimant_ != kNoQuery) {
 		const Entry &entry = entries()[claimant_];
 		const bool slot = entry.priority == Priority::kCritical || SlotFree(entry);
-		if (!slot || !ShareFits(entry))
-			claimant_ = kNoQuery;       /* lost its slot to one that was forced: keeping memory free would help nobody */
-		else if (BudgetFits(entry, false))
-			return TryStart(claimant_, unfit, &num_unfit);
+		if (BudgetFits(entry, false)) {
+			if (slot && ShareFits(entry))
+				return TryStart(claimant_, unfit, &num_unfit);
+			claimant_ = kNoQuery;       /* it is something of its queue that lacks: keeping memory free would help nobody */
+		}
 	}
 
 	int order[kNumPriorities];

@@ -111,6 +111,7 @@ void Policy::Dequeue(QueryHandle handle) noexcept
 	queue.counters.num_queued--;
 	queue.counters.total_queue_ms += clock_ms_ - entry.arrived_ms;
 	num_queued_--;
+	UpdateWithheld(entry.queue);
 }
 
 void Policy::DropUntaken(QueryHandle handle) noexcept

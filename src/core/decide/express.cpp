@@ -40,7 +40,7 @@ bool Policy::ExpressFits(const Entry &entry, double time_upper_ms) const noexcep
 	if (claimant_ != kNoQuery &&
 		static_cast<double>(express_kb_ + Wanted(entry)) > policy::kExpressPassingShare * budget)
 		return false;
-	if (queue.claimant != kNoQuery && !ShareFits(entries()[queue.claimant]))
+	if (queue.claimant != kNoQuery && queue.claimant != claimant_ && !ShareFits(entries()[queue.claimant]))
 		return false;
 	return ShareFits(entry) && BudgetFits(entry, true);
 }

@@ -78,6 +78,7 @@ Decision Policy::Arrive(const QueryRequest &request, double now_ms) noexcept
 	entry.memory_kb = std::clamp<int64_t>(request.memory_kb, 0, policy::kMaxMemoryKb);
 	entry.time_ms = request.time_ms > 0 ? request.time_ms : 0;
 	entry.arrived_ms = clock_ms_;
+	entry.timeout_ms = static_cast<float>(request.queue_timeout_ms);
 	entry.since_ms = policy::kNever;
 	entry.key = kWaitCredit * clock_ms_ + std::min(entry.time_ms > 0 ? entry.time_ms : kUnknownTimeMs, kMaxKeyTimeMs);
 	if (request.may_wait)
@@ -170,6 +171,11 @@ void Policy::Cancel(QueryHandle handle, double now_ms) noexcept
 	Dispatch();
 }
 
+double Policy::TimeoutMs(const Entry &entry) const noexcept
+{
+	return static_cast<double>(entry.timeout_ms >= 0 ? entry.timeout_ms : config_.queues[entry.queue].queue_timeout_ms);
+}
+
 DeadlineOutcome Policy::Deadline(QueryHandle handle, double now_ms) noexcept
 {
 	Advance(now_ms);
@@ -178,7 +184,7 @@ DeadlineOutcome Policy::Deadline(QueryHandle handle, double now_ms) noexcept
 
 	const Entry &entry = entries()[handle];
 	const double waited = clock_ms_ - entry.arrived_ms + policy::kClockSlackMs;
-	const double timeout = static_cast<double>(config_.queues[entry.queue].queue_timeout_ms);
+	const double timeout = TimeoutMs(entry);
 	DeadlineOutcome outcome = DeadlineOutcome::kTooEarly;
 	if (timeout > 0 && waited >= timeout) {
 		outcome = DeadlineOutcome::kTimedOut;

@@ -90,6 +90,7 @@ struct QueryRequest {
 	double time_ms;             /* predicted, median; 0 = unknown, taken for long */
 	double time_upper_ms;       /* predicted, upper quantile */
 	int64_t memory_kb;          /* reservation wanted */
+	double queue_timeout_ms = -1; /* 0 = none; negative = that of the queue */
 };
 
 /* Index into the table, or kNoQuery. The caller keeps it from Arrive to Finish. */
@@ -206,6 +207,7 @@ class Policy {
 		double since_ms;            /* queued: when its turn first came, or kNever; running: since when it runs */
 		double time_ms;
 		int64_t memory_kb;          /* wanted while queued; reserved from admission on */
+		float timeout_ms;           /* its own; negative = that of its queue */
 		float ran_ms;               /* sum of its running stretches before since_ms */
 		int32_t slots;              /* wanted */
 		int32_t held;               /* slots it holds now: min(wanted, limit at that time) while running in the normal lane */
@@ -218,7 +220,7 @@ class Policy {
 		WaitReason reason;
 		uint8_t flags;
 		uint8_t queue;
-		uint8_t padding[2];
+		uint8_t padding[6];
 	};
 
 	/* Intrusive, doubly linked. */
@@ -253,6 +255,7 @@ class Policy {
 
 	/* policy.cpp */
 	double Advance(double now_ms) noexcept;
+	double TimeoutMs(const Entry &entry) const noexcept; /* 0 = none */
 	void Release(QueryHandle handle) noexcept;
 	Decision Admitted(QueryHandle handle) const noexcept;
 	/* configure.cpp */

@@ -25,7 +25,7 @@ double Policy::DeadlineMs(QueryHandle handle) const noexcept
 	if (!InUse(handle) || entries()[handle].state != QueryState::kQueued)
 		return 0;
 	const Entry &entry = entries()[handle];
-	const double timeout = static_cast<double>(config_.queues[entry.queue].queue_timeout_ms);
+	const double timeout = TimeoutMs(entry);
 	const double wait = timeout > 0 ? std::min(timeout, config_.max_wait_ms) : config_.max_wait_ms;
 	return entry.arrived_ms + wait - offset_ms_;
 }

@@ -37,6 +37,7 @@ struct ManagedQuery {
 	double started_ms;              /* admission */
 	double active_ms;               /* time inside the executor so far */
 	int64 temp_blocks;              /* written so far, workers included */
+	double returned_rows;           /* over all fetches */
 	int16 max_plan_node_id;
 	Grant grant;
 	MemoryContextCallback release;
@@ -63,6 +64,9 @@ void LeaveQuery(ManagedQuery *query, bool may_return_again);
 
 /* ExecutorEnd, while the plan state still exists: what really happened. */
 void FinishQuery(ManagedQuery *query);
+
+/* In a catch block, while a stretch of the query fails: remembers why, for the record. */
+void NoteFailure(ManagedQuery *query);
 
 /* Gives everything back and writes the experience. Never raises; safe at any time. */
 void ReleaseQuery(ManagedQuery *query, FinalState state);

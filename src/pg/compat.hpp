@@ -1,0 +1,120 @@
+/*
+ * compat.hpp
+ *
+ * Differences between PostgreSQL 15 and 18, wrapped with the newest signature.
+ * Nothing else in src/pg asks for PG_VERSION_NUM but readers of plans and plan
+ * states, whose subject the differences are.
+ */
+#pragma once
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "executor/execdesc.h"
+#include "executor/executor.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
+#if PG_VERSION_NUM >= 160000
+#include "nodes/queryjumble.h"
+#else
+#include "utils/queryjumble.h"
+#endif
+#include "utils/wait_event.h"
+}
+
+namespace wlm {
+
+/* 16 made find_option() public; before, the sorted table of all settings is. */
+inline const config_generic *FindSetting(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return find_option(name, false, true, 0);
+#else
+	config_generic **settings = get_guc_variables();
+	const int count = GetNumConfigOptions();
+
+	for (int i = 0; i < count; i++)
+		if (strcmp(settings[i]->name, name) == 0)
+			return settings[i];
+	return nullptr;
+#endif
+}
+
+/* 17 lets extensions name their wait events. */
+inline uint32 QueueWaitEvent()
+{
+#if PG_VERSION_NUM >= 170000
+	static uint32 event = 0;
+	if (event == 0)
+		event = WaitEventExtensionNew("WlmQueue");
+	return event;
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/* 18 dropped execute_once and lets ExecutorStart hooks be skipped over; both are hidden here. */
+#if PG_VERSION_NUM >= 180000
+#define WLM_RUN_PARAMETERS QueryDesc *query_desc, ScanDirection direction, uint64 count
+#define WLM_RUN_ARGUMENTS query_desc, direction, count
+#else
+#define WLM_RUN_PARAMETERS QueryDesc *query_desc, ScanDirection direction, uint64 count, bool execute_once
+#define WLM_RUN_ARGUMENTS query_desc, direction, count, execute_once
+#endif
+
+/* 16 turned the process's lock lists into dlists. The callback returns true to stop. */
+template <typename Visit>
+bool VisitOwnLocks(Visit visit)
+{
+	for (int partition = 0; partition < NUM_LOCK_PARTITIONS; partition++) {
+		bool stop = false;
+		LWLock *lock = LockHashPartitionLockByIndex(partition);
+
+#if PG_VERSION_NUM >= 160000
+		dlist_head *locks = &MyProc->myProcLocks[partition];
+		dlist_iter iterator;
+
+		if (dlist_is_empty(locks))
+			continue;
+		LWLockAcquire(lock, LW_SHARED);
+		dlist_foreach(iterator, locks)
+		{
+			if ((stop = visit(*reinterpret_cast<PROCLOCK *>(reinterpret_cast<char *>(iterator.cur) - offsetof(PROCLOCK, procLink)))))
+				break;
+		}
+		LWLockRelease(lock);
+#else
+		SHM_QUEUE *locks = &MyProc->myProcLocks[partition];
+
+		if (SHMQueueEmpty(locks))
+			continue;
+		LWLockAcquire(lock, LW_SHARED);
+		for (PROCLOCK *held = reinterpret_cast<PROCLOCK *>(SHMQueueNext(locks, locks, offsetof(PROCLOCK, procLink)));
+		     held != nullptr && !stop;
+		     held = reinterpret_cast<PROCLOCK *>(SHMQueueNext(locks, &held->procLink, offsetof(PROCLOCK, procLink))))
+			stop = visit(*held);
+		LWLockRelease(lock);
+#endif
+		if (stop)
+			return true;
+	}
+	return false;
+}
+
+#if PG_VERSION_NUM < 170000
+#define AmAutoVacuumWorkerProcess() IsAutoVacuumWorkerProcess()
+#endif
+
+/* 17 numbers processes differently. */
+inline int OwnProcNumber()
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProcNumber;
+#else
+	return MyProc->pgprocno;
+#endif
+}
+
+}  // namespace wlm

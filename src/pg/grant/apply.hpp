@@ -1,0 +1,33 @@
+/*
+ * apply.hpp
+ *
+ * The one place where memory settings are changed for a query and changed
+ * back. All that PostgreSQL reads it reads through the setting work_mem, which
+ * also travels to parallel workers (HAZARDS G1), so a grant is a GUC nest
+ * level that is opened and closed inside each hook call (G4).
+ */
+#pragma once
+
+#include "pg/query/managed_query.hpp"
+
+namespace wlm {
+
+inline constexpr int kNoLevel = 0;
+
+/* The grant in force for what runs below; kNoLevel if the query changes nothing. */
+int OpenGrant(const ManagedQuery *query);
+
+/* Ends it, keeping what the query itself has SET meanwhile (G5). Not to be called after an error: abort does it. */
+void CloseGrant(const ManagedQuery *query, int level);
+
+/*
+ * Inside a query whose grant is in force: the session's own settings again, for nested planning and
+ * execution (G17). Does nothing if somebody below has chosen another work_mem.
+ */
+int OpenSession(const ManagedQuery *query);
+void CloseSession(int level);
+
+/* After a large query: free memory goes back to the system instead of staying in this process (G10). */
+void GiveMemoryBack(const ManagedQuery *query);
+
+}  // namespace wlm

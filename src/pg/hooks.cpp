@@ -1,0 +1,265 @@
+/*
+ * hooks.cpp
+ *
+ * Hooks of planner, executor and utilities. A statement below wlm.min_cost
+ * pays one comparison at its start (its cost with managed_cost, which is
+ * infinite while pg_wlm is off), and one in each later hook (no managed query
+ * in this process). All else is in rooms of its own.
+ *
+ * Every hook calls the previous one, or PostgreSQL's standard function.
+ */
+#include "pg/hooks.hpp"
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/parallel.h"
+#include "executor/executor.h"
+#include "executor/instrument.h"
+#include "optimizer/planner.h"
+#include "tcop/pquery.h"
+#include "tcop/utility.h"
+}
+
+#include "pg/compat.hpp"
+#include "pg/grant/apply.hpp"
+#include "pg/guard.hpp"
+#include "pg/observe/observe.hpp"
+#include "pg/query/managed_query.hpp"
+#include "pg/settings.hpp"
+#include "pg/wait/statement_position.hpp"
+
+namespace wlm {
+
+namespace {
+
+planner_hook_type previous_planner = nullptr;
+ExecutorStart_hook_type previous_start = nullptr;
+ExecutorRun_hook_type previous_run = nullptr;
+ExecutorFinish_hook_type previous_finish = nullptr;
+ExecutorEnd_hook_type previous_end = nullptr;
+ProcessUtility_hook_type previous_utility = nullptr;
+
+/* The managed query that is executing now, or null. What it calls runs under its slot. */
+ManagedQuery *running = nullptr;
+
+void CallStart(QueryDesc *query_desc, int eflags)
+{
+	if (previous_start != nullptr)
+		previous_start(query_desc, eflags);
+	else
+		standard_ExecutorStart(query_desc, eflags);
+}
+
+void CallRun(WLM_RUN_PARAMETERS)
+{
+	if (previous_run != nullptr)
+		previous_run(WLM_RUN_ARGUMENTS);
+	else
+		standard_ExecutorRun(WLM_RUN_ARGUMENTS);
+}
+
+void CallFinish(QueryDesc *query_desc)
+{
+	if (previous_finish != nullptr)
+		previous_finish(query_desc);
+	else
+		standard_ExecutorFinish(query_desc);
+}
+
+void CallEnd(QueryDesc *query_desc)
+{
+	if (previous_end != nullptr)
+		previous_end(query_desc);
+	else
+		standard_ExecutorEnd(query_desc);
+}
+
+PlannedStmt *CallPlanner(Query *parse, const char *query_string, int cursor_options, ParamListInfo parameters)
+{
+	return previous_planner != nullptr ? previous_planner(parse, query_string, cursor_options, parameters)
+	                                   : standard_planner(parse, query_string, cursor_options, parameters);
+}
+
+/* Runs `body` for what a managed query calls: planning or execution under the session's own settings. */
+template <typename Body>
+void RunNested(Body body)
+{
+	const int level = OpenSession(running);
+	body();
+	CloseSession(level);
+}
+
+/* Runs a stretch of a managed query with its grant in force. */
+template <typename Body>
+void RunManaged(ManagedQuery *query, Body body)
+{
+	ManagedQuery *const outer = running;
+	const int64 temp_blocks = pgBufferUsage.temp_blks_written;
+
+	PG_TRY();
+	{
+		running = query;
+		const int level = OpenGrant(query);
+		body();
+		CloseGrant(query, level);
+		running = outer;
+		query->temp_blocks += pgBufferUsage.temp_blks_written - temp_blocks;
+	}
+	PG_CATCH();
+	{
+		running = outer;
+		query->temp_blocks += pgBufferUsage.temp_blks_written - temp_blocks;
+		NoteFailure(query);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+void StartManaged(QueryDesc *query_desc, int eflags)
+{
+	ManagedQuery *const query = BeginQuery(query_desc, eflags);
+
+	if (query == nullptr) {
+		CallStart(query_desc, eflags);
+		return;
+	}
+	/* Not yet attached: an error in here would leave nobody to give the slot back. */
+	PG_TRY();
+	{
+		RunManaged(query, [=] { CallStart(query_desc, eflags); });
+		AttachQuery(query);
+	}
+	PG_CATCH();
+	{
+		ReleaseQuery(query, query->experience.final_state);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+void OnExecutorStart(QueryDesc *query_desc, int eflags)
+{
+	if (likely(query_desc->plannedstmt->planTree->total_cost < managed_cost))
+		CallStart(query_desc, eflags);
+	else if (running != nullptr)
+		RunNested([=] { CallStart(query_desc, eflags); });
+	else
+		Guarded<void>([=] { StartManaged(query_desc, eflags); });
+}
+
+void OnExecutorRun(WLM_RUN_PARAMETERS)
+{
+	if (likely(!HasManagedQueries())) {
+		CallRun(WLM_RUN_ARGUMENTS);
+		return;
+	}
+
+	ManagedQuery *const query = FindQuery(query_desc);
+	if (query != nullptr) {
+		EnterQuery(query);
+		RunManaged(query, [=] { CallRun(WLM_RUN_ARGUMENTS); });
+		query->ran_to_end = count == 0 || query_desc->estate->es_processed < count;
+		query->returned_rows += static_cast<double>(query_desc->estate->es_processed);
+		LeaveQuery(query, !query->ran_to_end);
+	} else if (running != nullptr && query_desc->plannedstmt->planTree->total_cost >= managed_cost) {
+		RunNested([=] { CallRun(WLM_RUN_ARGUMENTS); });
+	} else {
+		CallRun(WLM_RUN_ARGUMENTS);
+	}
+}
+
+/* After-triggers run in here, and what modifying CTEs have left to do. */
+void OnExecutorFinish(QueryDesc *query_desc)
+{
+	ManagedQuery *const query = likely(!HasManagedQueries()) ? nullptr : FindQuery(query_desc);
+
+	if (query == nullptr) {
+		CallFinish(query_desc);
+		return;
+	}
+	EnterQuery(query);
+	RunManaged(query, [=] { CallFinish(query_desc); });
+	LeaveQuery(query, false);
+}
+
+void OnExecutorEnd(QueryDesc *query_desc)
+{
+	if (likely(!HasManagedQueries())) {
+		if (unlikely(setting::query_serial != 0) && IsParallelWorker())
+			ObserveWorker(query_desc);
+		CallEnd(query_desc);
+		return;
+	}
+
+	ManagedQuery *const query = FindQuery(query_desc);
+	if (query != nullptr)
+		FinishQuery(query);
+	CallEnd(query_desc);
+	if (query != nullptr)
+		GiveMemoryBack(query); /* released by now, its record is still there */
+}
+
+PlannedStmt *OnPlanner(Query *parse, const char *query_string, int cursor_options, ParamListInfo parameters)
+{
+	if (likely(running == nullptr))
+		return CallPlanner(parse, query_string, cursor_options, parameters);
+
+	/* Plans are made under the session's own settings, whatever was granted to who asks for them. */
+	PlannedStmt *planned = nullptr;
+	RunNested([&planned, parse, query_string, cursor_options, parameters] {
+		planned = CallPlanner(parse, query_string, cursor_options, parameters);
+	});
+	return planned;
+}
+
+void OnUtility(PlannedStmt *statement, const char *query_string, bool read_only_tree, ProcessUtilityContext context,
+               ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
+               QueryCompletion *completion)
+{
+	const auto call = [=] {
+		if (previous_utility != nullptr)
+			previous_utility(statement, query_string, read_only_tree, context, parameters, environment, receiver,
+			                 completion);
+		else
+			standard_ProcessUtility(statement, query_string, read_only_tree, context, parameters, environment,
+			                        receiver, completion);
+	};
+
+	if (likely(!RunsStatementForUser(statement->utilityStmt) || context != PROCESS_UTILITY_TOPLEVEL)) {
+		call();
+		return;
+	}
+
+	Portal const outer = utility_portal;
+	PG_TRY();
+	{
+		utility_portal = ActivePortal;
+		call();
+	}
+	PG_FINALLY();
+	{
+		utility_portal = outer;
+	}
+	PG_END_TRY();
+}
+
+}  // namespace
+
+void InitHooks()
+{
+	previous_planner = planner_hook;
+	planner_hook = OnPlanner;
+	previous_start = ExecutorStart_hook;
+	ExecutorStart_hook = OnExecutorStart;
+	previous_run = ExecutorRun_hook;
+	ExecutorRun_hook = OnExecutorRun;
+	previous_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = OnExecutorFinish;
+	previous_end = ExecutorEnd_hook;
+	ExecutorEnd_hook = OnExecutorEnd;
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = OnUtility;
+}
+
+}  // namespace wlm

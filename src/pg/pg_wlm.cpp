@@ -1,0 +1,34 @@
+/*
+ * pg_wlm.cpp
+ *
+ * Where PostgreSQL loads the module. In a server that was started without it
+ * in shared_preload_libraries the SQL functions explain themselves and nothing
+ * else is active.
+ */
+#include "pg/compat.hpp"
+#include "pg/hooks.hpp"
+#include "pg/query/managed_query.hpp"
+#include "pg/settings.hpp"
+#include "pg/shared_state.hpp"
+#include "pg/sql/explain_group.hpp"
+#include "pg/worker/launcher.hpp"
+
+extern "C" {
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+}
+
+void _PG_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	EnableQueryId();
+	wlm::InitSettings();
+	wlm::InitSharedState();
+	wlm::InitManagedQueries();
+	wlm::InitHooks();
+	wlm::InitExplain();
+	wlm::InitLauncher();
+}

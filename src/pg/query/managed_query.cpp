@@ -1,0 +1,359 @@
+/*
+ * managed_query.cpp
+ *
+ * The walk through the rooms: plan -> predict -> decide -> wait -> grant at the
+ * start, observe -> release at the end. Each step is a call into its room.
+ */
+#include "pg/query/managed_query.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+extern "C" {
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "executor/executor.h"
+#include "nodes/plannodes.h"
+#include "postmaster/autovacuum.h"
+#include "replication/walsender.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "tcop/dest.h"
+#include "tcop/pquery.h"
+#include "utils/backend_status.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+}
+
+#include "pg/compat.hpp"
+#include "pg/guard.hpp"
+#include "pg/observe/observe.hpp"
+#include "pg/plan/read_plan.hpp"
+#include "pg/query/classify.hpp"
+#include "pg/query/record.hpp"
+#include "pg/settings.hpp"
+#include "pg/shared_state.hpp"
+#include "pg/wait/queueing.hpp"
+#include "pg/wait/statement_position.hpp"
+
+namespace wlm {
+
+namespace {
+
+/* Everything here is of this process and lives as long as it. */
+dlist_head active_queries;
+dlist_head free_queries;
+int num_active = 0;
+uint32 next_serial = 0;
+bool exit_callback_registered = false;
+PlanGraph *scratch_graph = nullptr;
+Forecast *scratch_forecast = nullptr;
+
+/* dlist_container() does not compile as C++. */
+ManagedQuery *QueryOf(dlist_node *node)
+{
+	static_assert(offsetof(ManagedQuery, link) == 0);
+	return reinterpret_cast<ManagedQuery *>(node);
+}
+
+void ReleaseAllAtExit(int, Datum)
+{
+	while (!dlist_is_empty(&active_queries))
+		ReleaseQuery(QueryOf(dlist_head_node(&active_queries)), FinalState::kFailed);
+}
+
+/* First managed statement of this process. */
+void PrepareProcess()
+{
+	if (scratch_forecast != nullptr)
+		return;
+	scratch_graph = static_cast<PlanGraph *>(MemoryContextAlloc(TopMemoryContext, sizeof(PlanGraph)));
+	scratch_forecast = static_cast<Forecast *>(MemoryContextAlloc(TopMemoryContext, sizeof(Forecast)));
+	if (!exit_callback_registered) {
+		before_shmem_exit(ReleaseAllAtExit, 0);
+		exit_callback_registered = true;
+	}
+}
+
+ManagedQuery *TakeFromPool()
+{
+	if (dlist_is_empty(&free_queries))
+		return static_cast<ManagedQuery *>(MemoryContextAlloc(TopMemoryContext, sizeof(ManagedQuery)));
+	return QueryOf(dlist_pop_head_node(&free_queries));
+}
+
+bool IsManageable(int eflags)
+{
+	return shared != nullptr && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && !IsParallelWorker() &&
+	       !AmAutoVacuumWorkerProcess() && !am_walsender && ::Mode == NormalProcessing && !proc_exit_inprogress;
+}
+
+void ResetQuery(ManagedQuery *query, QueryDesc *query_desc)
+{
+	query->query_desc = query_desc;
+	query->handle = kNoQuery;
+	query->serial = ++next_serial;
+	query->applied = setting::mode == static_cast<int>(Mode::kAuto);
+	query->observed = query->sampled = query->ran_to_end = false;
+	query->session_work_mem_kb = work_mem;
+	query->active_ms = 0;
+	query->temp_blocks = 0;
+	query->returned_rows = 0;
+}
+
+/* The slot's descriptive fields, for views; before the policy can show the entry to anybody. */
+void FillSlotLocked(const ManagedQuery *query, const Decision &decision)
+{
+	QuerySlot &slot = query_slots[query->handle];
+
+	slot.pid = MyProcPid;
+	slot.procno = OwnProcNumber();
+	slot.role = GetUserId();
+	slot.database = MyDatabaseId;
+	slot.query_id = query->experience.query_id;
+	slot.plan_fingerprint = query->experience.plan_fingerprint;
+	slot.arrived_at = GetCurrentTimestamp();
+	slot.predicted_ms = query->experience.time.HasOpinion() ? query->experience.time.At(0) : 0;
+	slot.requested_kb = static_cast<float>(query->grant.reservation_kb);
+	slot.granted_work_mem_kb = static_cast<float>(query->grant.work_mem_kb);
+	slot.used_kb = 0;
+	slot.applied = query->applied;
+	slot.worker_memory_kb = 0;
+	slot.num_reports = 0;
+	pg_atomic_write_u32(&slot.admitted, decision.verdict == Verdict::kAdmitted);
+	pg_atomic_write_u32(&slot.cancel_requested, 0);
+	SetPhase(query->handle, decision.verdict == Verdict::kQueued ? Phase::kQueued : Phase::kAdmitted);
+}
+
+[[noreturn]] void RaiseQueueFull(int queue)
+{
+	const QueueLimits &limits = LocalWorkload().limits[queue];
+
+	ereport(ERROR,
+	        (errcode(ERRCODE_TOO_MANY_CONNECTIONS), errmsg("workload queue \"%s\" is full", limits.name),
+	         errdetail("%d statements are waiting in it already.", limits.max_queue_length),
+	         errhint("Try again later, or raise max_queue_length with wlm.alter_queue().")));
+}
+
+/* Decide: one lock. The plan of a query that recall does not know goes to wlm.plan with it. */
+Decision Decide(ManagedQuery *query, bool may_wait, double now_ms)
+{
+	const Forecast &forecast = *scratch_forecast;
+	const float z = NormalQuantile(static_cast<float>(setting::grant_quantile));
+	QueryRequest request;
+	Decision decision;
+
+	request.queue = query->experience.queue;
+	request.priority = static_cast<Priority>(query->experience.priority);
+	request.may_wait = may_wait;
+	request.slots = setting::slot_count;
+	request.time_ms = forecast.time.HasOpinion() ? static_cast<double>(forecast.time.At(0)) : 0;
+	request.time_upper_ms = forecast.time.HasOpinion() ? static_cast<double>(forecast.time.At(z)) : 0;
+	request.memory_kb = query->grant.reservation_kb;
+	request.queue_timeout_ms = setting::queue_timeout_ms;
+
+	const bool novel = IsNovel(forecast, *scratch_graph);
+	PlanRecord *record = novel ? PreparePlanRecord(*scratch_graph, query->experience.query_id) : nullptr;
+	{
+		StateLock lock;
+		decision = policy->Arrive(request, now_ms);
+		query->handle = decision.handle;
+		if (decision.handle != kNoQuery)
+			FillSlotLocked(query, decision);
+		if (record != nullptr)
+			ring->Put(RecordKind::kPlan, record, record->BytesUsed());
+	}
+	return decision;
+}
+
+/* What the policy could not reserve is not granted either. */
+void ShrinkGrant(ManagedQuery *query, int64 reserved_kb)
+{
+	GrantLimits limits;
+
+	query->experience.reserved_kb = static_cast<float>(reserved_kb);
+	if (reserved_kb >= query->grant.reservation_kb)
+		return;
+	FillGrantLimits(query->experience.queue, &limits);
+	limits.max_query_kb = reserved_kb;
+	ComputeGrant(*scratch_graph, *scratch_forecast, limits, &query->grant);
+}
+
+}  // namespace
+
+void InitManagedQueries()
+{
+	dlist_init(&active_queries);
+	dlist_init(&free_queries);
+}
+
+bool HasManagedQueries() { return num_active > 0; }
+
+ManagedQuery *FindQuery(const QueryDesc *query_desc)
+{
+	dlist_node *const end = &active_queries.head;
+
+	for (dlist_node *node = end->next; node != end; node = node->next)
+		if (QueryOf(node)->query_desc == query_desc)
+			return QueryOf(node);
+	return nullptr;
+}
+
+ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
+{
+	if (!IsManageable(eflags))
+		return nullptr;
+	PrepareProcess();
+
+	ReadPlan(query_desc->plannedstmt, scratch_graph);
+	if (scratch_graph->touches_only_catalogs)
+		return nullptr;
+
+	const int queue = RouteQuery();
+	GrantLimits limits;
+	FillGrantLimits(queue, &limits);
+	Predict(PublishedModels(), *scratch_graph, SessionPlanContext(), scratch_forecast);
+	if (!scratch_forecast->has_opinion)
+		pg_atomic_fetch_add_u64(&shared->counters.no_opinion, 1);
+
+	ManagedQuery *query = TakeFromPool();
+	ResetQuery(query, query_desc);
+	ComputeGrant(*scratch_graph, *scratch_forecast, limits, &query->grant);
+	RecordPrediction(query, *scratch_graph, *scratch_forecast, queue, QueryPriority(queue));
+
+	const double arrived_ms = NowMs();
+	const bool may_wait = query->applied && MayWait(query_desc, num_active > 0);
+	const Decision decision = Decide(query, may_wait, arrived_ms);
+
+	if (decision.handle == kNoQuery) {
+		dlist_push_head(&free_queries, &query->link);
+		if (decision.verdict == Verdict::kQueueFull)
+			RaiseQueueFull(queue);
+		pg_atomic_fetch_add_u64(&shared->counters.unmanaged_full, 1);
+		return nullptr;
+	}
+	dlist_push_head(&active_queries, &query->link);
+	num_active++;
+	pg_atomic_fetch_add_u64(&shared->counters.managed, 1);
+	ShrinkGrant(query, decision.reserved_kb);
+	if (decision.verdict == Verdict::kQueued)
+		query->experience.queue_ms = static_cast<float>(WaitForAdmission(query, arrived_ms, decision.deadline_ms));
+	SetPhase(query->handle, Phase::kAdmitted);
+
+	query->sampled = DecideSample();
+	if (query->sampled)
+		query_desc->instrument_options |= INSTRUMENT_ROWS;
+	RecordGrant(query);
+	query->started_ms = NowMs();
+	return query;
+}
+
+void AttachQuery(ManagedQuery *query)
+{
+	query->release.func = [](void *argument) {
+		ManagedQuery *released = static_cast<ManagedQuery *>(argument);
+		ReleaseQuery(released, released->experience.final_state);
+	};
+	query->release.arg = query;
+	MemoryContextRegisterResetCallback(query->query_desc->estate->es_query_cxt, &query->release);
+	query->active_ms += NowMs() - query->started_ms;
+}
+
+void EnterQuery(ManagedQuery *query)
+{
+	query->started_ms = NowMs();
+	if (TryRun(query->handle))
+		return;
+
+	StateLock lock;
+	policy->Resume(query->handle, query->started_ms);
+	SetPhase(query->handle, Phase::kRunning);
+}
+
+void LeaveQuery(ManagedQuery *query, bool may_return_again)
+{
+	const double now_ms = NowMs();
+	const DestReceiver *receiver = query->query_desc->dest;
+
+	query->active_ms += now_ms - query->started_ms;
+
+	/*
+	 * In the extended protocol inside a transaction block the portal outlives its last row, often for as long as the
+	 * client thinks. Elsewhere ExecutorEnd follows at once, and if not, the launcher takes the slot back.
+	 */
+	const bool lingers = receiver != nullptr && receiver->mydest == DestRemoteExecute && IsTransactionBlock();
+	if (may_return_again || lingers) {
+		StateLock lock;
+		policy->Pause(query->handle, now_ms);
+		SetPhase(query->handle, Phase::kReturned);
+	} else {
+		SetPhase(query->handle, Phase::kIdle);
+	}
+}
+
+void FinishQuery(ManagedQuery *query)
+{
+	Experience &experience = query->experience;
+
+	ObserveLeader(query);
+	experience.final_state = FinalState::kCompleted;
+	experience.censored = !query->ran_to_end;
+	experience.time_ms = static_cast<float>(query->active_ms);
+	experience.temp_bytes = query->temp_blocks * BLCKSZ;
+	experience.returned_rows = query->returned_rows;
+	query->observed = true;
+}
+
+void NoteFailure(ManagedQuery *query)
+{
+	query->active_ms += NowMs() - query->started_ms;
+	query->experience.final_state = geterrcode() == ERRCODE_QUERY_CANCELED ? FinalState::kCancelled : FinalState::kFailed;
+}
+
+void ReleaseQuery(ManagedQuery *query, FinalState state)
+{
+	Experience &experience = query->experience;
+
+	if (query->query_desc == nullptr)
+		return;
+	query->query_desc = nullptr;
+	experience.finished_at = GetCurrentTimestamp();
+	if (!query->observed) {
+		experience.final_state = state;
+		experience.censored = true;
+		experience.num_operators = 0;
+		experience.time_ms = static_cast<float>(query->active_ms);
+		experience.temp_bytes = query->temp_blocks * BLCKSZ;
+		experience.returned_rows = -1;
+	}
+
+	const bool record = !RecoveryInProgress();
+	{
+		StateLock lock;
+		if (query->handle != kNoQuery) {
+			const double now_ms = NowMs();
+			const QueryView view = policy->View(query->handle);
+
+			experience.lane = static_cast<uint8_t>(view.lane);
+			experience.forced = view.forced;
+			experience.evicted = view.evicted;
+			if (view.state == QueryState::kQueued)
+				policy->Cancel(query->handle, now_ms);
+			else
+				policy->Finish(query->handle, now_ms);
+			query_slots[query->handle].pid = 0;
+			SetPhase(query->handle, Phase::kFree);
+		}
+		if (record)
+			ring->Put(RecordKind::kExperience, &experience, experience.BytesUsed());
+	}
+	if (record)
+		pg_atomic_fetch_add_u64(&shared->counters.experiences, 1);
+	query->handle = kNoQuery;
+	dlist_delete(&query->link);
+	dlist_push_head(&free_queries, &query->link);
+	num_active--;
+}
+
+}  // namespace wlm

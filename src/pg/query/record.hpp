@@ -1,0 +1,25 @@
+/*
+ * record.hpp
+ *
+ * Filling the records that travel to the learner: what was predicted and
+ * granted to a query, and its plan if nobody has seen it yet.
+ */
+#pragma once
+
+#include "pg/observe/ring.hpp"
+#include "pg/query/managed_query.hpp"
+
+namespace wlm {
+
+void RecordPrediction(ManagedQuery *query, const PlanGraph &graph, const Forecast &forecast, int queue, Priority priority);
+
+/* After the wait, when the grant is final. */
+void RecordGrant(ManagedQuery *query);
+
+/* Whether recall has never seen this plan. */
+bool IsNovel(const Forecast &forecast, const PlanGraph &graph);
+
+/* In a buffer of this process that the next call overwrites. */
+PlanRecord *PreparePlanRecord(const PlanGraph &graph, uint64 query_id);
+
+}  // namespace wlm

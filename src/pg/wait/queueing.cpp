@@ -1,0 +1,159 @@
+/*
+ * queueing.cpp
+ *
+ * A waiter sleeps on its own latch. Whoever frees a slot grants it before it
+ * wakes the waiter (StateLock), so no wake-up can be lost: the mark is set
+ * under the lock, the latch after it. Sleeps are cut to a second, for what has
+ * no latch: the deadline, a lost client, a launcher that is gone.
+ */
+#include "pg/wait/queueing.hpp"
+
+#include <algorithm>
+
+extern "C" {
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+
+/* libpq/libpq.h, which needs Kerberos headers that a build machine may lack. */
+extern bool pq_check_connection(void);
+}
+
+#include "pg/compat.hpp"
+#include "pg/query/classify.hpp"
+#include "pg/wait/lock_graph.hpp"
+#include "pg/wait/snapshot.hpp"
+#include "pg/wait/statement_position.hpp"
+
+namespace wlm {
+
+namespace {
+
+constexpr double kLongestSleepMs = 1000;
+
+/* ConnectionLost is what the server itself sets when a client goes away while a statement runs. */
+void CheckClient()
+{
+	if (MyProcPort != nullptr && !pq_check_connection()) {
+		ClientConnectionLost = true;
+		InterruptPending = true;
+	}
+}
+
+[[noreturn]] void RaiseTimeout(const char *queue, double waited_ms)
+{
+	ereport(ERROR,
+	        (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to workload queue timeout"),
+	         errdetail("The statement waited %.0f ms in queue \"%s\".", waited_ms, queue),
+	         errhint("Try again later, or raise queue_timeout with wlm.alter_queue().")));
+}
+
+/* True when it runs now, by whatever way. */
+bool CheckDeadline(ManagedQuery *query, double now_ms, bool *timed_out)
+{
+	DeadlineOutcome outcome;
+	{
+		StateLock lock;
+		outcome = policy->Deadline(query->handle, now_ms);
+	}
+	*timed_out = outcome == DeadlineOutcome::kTimedOut;
+	return outcome == DeadlineOutcome::kForced;
+}
+
+void Sleep(double until_ms)
+{
+	const double rest_ms = std::clamp(until_ms - NowMs(), 1.0, kLongestSleepMs);
+
+	WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, static_cast<long>(rest_ms) + 1, QueueWaitEvent());
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+void WaitLoop(ManagedQuery *query, double arrived_ms, double deadline_ms)
+{
+	QuerySlot &slot = query_slots[query->handle];
+	double checked_ms = NowMs();
+
+	while (pg_atomic_read_u32(&slot.admitted) == 0) {
+		Sleep(std::min(deadline_ms, checked_ms + kLongestSleepMs));
+
+		const double now_ms = NowMs();
+		if (pg_atomic_read_u32(&slot.cancel_requested) != 0)
+			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to user request"),
+			                errdetail("The statement was waiting in a workload queue and was removed by wlm.cancel_queued().")));
+		if (now_ms >= deadline_ms) {
+			bool timed_out;
+			if (CheckDeadline(query, now_ms, &timed_out))
+				return;
+			if (timed_out) {
+				const int queue = query->experience.queue;
+				query->experience.queue_ms = static_cast<float>(now_ms - arrived_ms);
+				query->experience.final_state = FinalState::kTimedOut;
+				query->handle = kNoQuery; /* the policy has freed it */
+				SetPhase(static_cast<QueryHandle>(&slot - query_slots), Phase::kFree);
+				RaiseTimeout(LocalWorkload().limits[queue].name, now_ms - arrived_ms);
+			}
+			deadline_ms = now_ms + kLongestSleepMs; /* the policy's clock is a little behind ours */
+		}
+		if (now_ms - checked_ms >= kLongestSleepMs) {
+			CheckClient();
+			CHECK_FOR_INTERRUPTS();
+			ForceBlockersIfAlone();
+			checked_ms = now_ms;
+		}
+	}
+}
+
+}  // namespace
+
+double WaitForAdmission(ManagedQuery *query, double arrived_ms, double deadline_ms)
+{
+	ReleasedSnapshots snapshots;
+
+	if (HoldsForeignLocks(query->query_desc) || !ReleaseSnapshots(query->query_desc, &snapshots)) {
+		StateLock lock;
+		policy->Force(query->handle, NowMs());
+		return 0;
+	}
+
+	PG_TRY();
+	{
+		WaitLoop(query, arrived_ms, deadline_ms);
+	}
+	PG_CATCH();
+	{
+		query->experience.queue_ms = static_cast<float>(NowMs() - arrived_ms);
+		if (query->handle != kNoQuery)
+			ReleaseQuery(query, FinalState::kCancelled);
+		else
+			ReleaseQuery(query, FinalState::kTimedOut);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	RenewSnapshots(query->query_desc, snapshots);
+	return NowMs() - arrived_ms;
+}
+
+void SetPhase(QueryHandle handle, Phase phase)
+{
+	pg_atomic_uint32 *word = &query_slots[handle].phase;
+	const uint32 changes = (pg_atomic_read_u32(word) >> 8) + 1;
+
+	pg_atomic_write_u32(word, (changes << 8) | static_cast<uint32>(phase));
+}
+
+bool TryRun(QueryHandle handle)
+{
+	pg_atomic_uint32 *word = &query_slots[handle].phase;
+	uint32 seen = pg_atomic_read_u32(word);
+
+	for (;;) {
+		if (static_cast<Phase>(seen & 0xff) == Phase::kReturned)
+			return false;
+		const uint32 running = (((seen >> 8) + 1) << 8) | static_cast<uint32>(Phase::kRunning);
+		if (pg_atomic_compare_exchange_u32(word, &seen, running))
+			return true;
+	}
+}
+
+}  // namespace wlm

@@ -1,0 +1,282 @@
+/*
+ * launcher.cpp
+ *
+ * Once a second: the policy's tick, slots of idle sessions, lock-aware
+ * admission, learning from what has ended, and a worker with a database where
+ * tables are to be read or written. It holds no lock while it computes.
+ *
+ * It may die and be started again at any time: all state is in shared memory.
+ */
+#include "pg/worker/launcher.hpp"
+
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/xlog.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/procsignal.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+}
+
+#include "core/learn/learner.hpp"
+#include "pg/compat.hpp"
+#include "pg/guard.hpp"
+#include "pg/settings.hpp"
+#include "pg/shared_state.hpp"
+#include "pg/wait/lock_graph.hpp"
+#include "pg/wait/queueing.hpp"
+#include "pg/worker/saturation.hpp"
+#include "pg/worker/worker.hpp"
+
+extern "C" PGDLLEXPORT void wlm_launcher_main(Datum);
+
+namespace wlm {
+
+namespace {
+
+constexpr double kTickMs = 1000;
+constexpr double kRetryMs = 30000; /* after a worker that could not do its work */
+
+struct Launcher {
+	double ticked_ms = 0;
+	double worker_started_ms = 0;
+	double history_written_ms = 0;
+	BackgroundWorkerHandle *worker = nullptr;
+	uint32 loading = 0;             /* generation that the running worker was started to load */
+	uint32 *seen_phases = nullptr;  /* words of all slots at the last tick */
+	void *record = nullptr;         /* kMaxRecordBytes */
+	Saturation saturation;
+};
+
+void Announce(int, Datum) { shared->launcher_procno = -1; }
+
+/*
+ * Sessions that went idle with a slot: between Bind and Execute, or with a portal that has returned
+ * its rows and is not closed. A slot is taken back when nothing has moved between two ticks.
+ */
+void TakeBackIdleSlots(Launcher *launcher, double now_ms)
+{
+	StateLock lock;
+
+	for (QueryHandle handle = 0; handle < policy->max_queries(); handle++) {
+		pg_atomic_uint32 *word = &query_slots[handle].phase;
+		uint32 seen = pg_atomic_read_u32(word);
+		const Phase phase = static_cast<Phase>(seen & 0xff);
+		const bool idle = phase == Phase::kAdmitted || phase == Phase::kIdle;
+		const bool unchanged = launcher->seen_phases[handle] == seen;
+
+		launcher->seen_phases[handle] = seen;
+		if (!idle || !unchanged)
+			continue;
+		const uint32 returned = (((seen >> 8) + 1) << 8) | static_cast<uint32>(Phase::kReturned);
+		if (pg_atomic_compare_exchange_u32(word, &seen, returned)) {
+			policy->Pause(handle, now_ms);
+			pg_atomic_fetch_add_u64(&shared->counters.slots_taken_back, 1);
+		}
+	}
+}
+
+void Tick(Launcher *launcher)
+{
+	const double now_ms = NowMs();
+	const double saturation = launcher->saturation.Measure(now_ms);
+
+	pg_atomic_write_u32(&shared->saturation_permille, static_cast<uint32>(saturation * 1000));
+	{
+		StateLock lock;
+		policy->Tick(now_ms, saturation);
+	}
+	TakeBackIdleSlots(launcher, now_ms);
+	ForceBlockers();
+	launcher->ticked_ms = now_ms;
+}
+
+void LearnFrom(const Experience &experience)
+{
+	if (experience.final_state == FinalState::kCompleted && !experience.censored) {
+		StateLock lock;
+		policy->ObserveTime(static_cast<double>(experience.time_ms));
+	}
+	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
+	Judge(accuracy, experience);
+	Learn(planner_model, recall_store, experience);
+	LWLockRelease(shared->learn_lock);
+}
+
+/* A standby answers from what it knows and learns nothing. */
+void LearnFromRing(Launcher *launcher)
+{
+	for (;;) {
+		RecordHeader header;
+		bool found;
+		{
+			StateLock lock;
+			found = ring->Take(Reader::kLearner, &header, launcher->record);
+		}
+		if (!found)
+			return;
+		if (header.kind == RecordKind::kExperience)
+			LearnFrom(*static_cast<const Experience *>(launcher->record));
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+bool WorkerHasEnded(Launcher *launcher)
+{
+	pid_t pid;
+
+	if (launcher->worker == nullptr)
+		return true;
+	const BgwHandleStatus status = GetBackgroundWorkerPid(launcher->worker, &pid);
+	if (status == BGWH_STARTED || status == BGWH_NOT_YET_STARTED)
+		return false;
+	pfree(launcher->worker);
+	launcher->worker = nullptr;
+	return true;
+}
+
+uint32 TasksToDo(const Launcher &launcher, double now_ms)
+{
+	const uint32 requested = pg_atomic_read_u32(&shared->workload_requested);
+	uint64 pending;
+	uint32 tasks = 0;
+
+	LWLockAcquire(shared->state_lock, LW_SHARED);
+	pending = ring->Pending(Reader::kHistory);
+	const bool replayed = shared->replayed;
+	const bool available = shared->history_available;
+	const bool problem = shared->worker_problem[0] != '\0';
+	const uint64 capacity = ring->capacity;
+	LWLockRelease(shared->state_lock);
+
+	const bool changed = requested != pg_atomic_read_u32(&shared->workload_generation) && requested != launcher.loading;
+	const bool flush = pg_atomic_read_u32(&shared->flush_requested) != pg_atomic_read_u32(&shared->flush_done);
+	const bool may_retry = now_ms - launcher.worker_started_ms >= kRetryMs;
+
+	if (changed || ((!available || problem) && may_retry))
+		tasks |= kLoadWorkload;
+	if (!replayed && (available || changed || may_retry))
+		tasks |= kReplay | (available ? 0 : kLoadWorkload);
+	if (flush || (pending > 0 && (available || may_retry) &&
+	              (now_ms - launcher.history_written_ms >= setting::flush_interval_s * 1000.0 || pending > capacity / 2)))
+		tasks |= kWriteHistory;
+	return tasks;
+}
+
+void StartWorker(Launcher *launcher)
+{
+	const double now_ms = NowMs();
+
+	if (!WorkerHasEnded(launcher))
+		return;
+	const uint32 tasks = TasksToDo(*launcher, now_ms);
+	if (tasks == 0)
+		return;
+
+	BackgroundWorker worker;
+	memset(&worker, 0, sizeof worker);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker.bgw_library_name, "pg_wlm", sizeof worker.bgw_library_name);
+	strlcpy(worker.bgw_function_name, "wlm_worker_main", sizeof worker.bgw_function_name);
+	strlcpy(worker.bgw_name, "pg_wlm worker", sizeof worker.bgw_name);
+	strlcpy(worker.bgw_type, "pg_wlm worker", sizeof worker.bgw_type);
+	worker.bgw_main_arg = UInt32GetDatum(tasks);
+	worker.bgw_notify_pid = MyProcPid;
+
+	/* Without a free worker process everything waits; backends keep what they have. */
+	if (!RegisterDynamicBackgroundWorker(&worker, &launcher->worker)) {
+		launcher->worker = nullptr;
+		CountProblem("no background worker is free for pg_wlm; raise max_worker_processes");
+		return;
+	}
+	launcher->worker_started_ms = now_ms;
+	launcher->loading = pg_atomic_read_u32(&shared->workload_requested);
+	if ((tasks & kWriteHistory) != 0)
+		launcher->history_written_ms = now_ms;
+}
+
+void ReloadSettings()
+{
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	ConfigurePolicy();
+}
+
+void DiscardOnStandby()
+{
+	StateLock lock;
+	ring->Discard(Reader::kLearner);
+	ring->Discard(Reader::kHistory);
+}
+
+void RunLauncher()
+{
+	Launcher launcher;
+
+	launcher.record = palloc(kMaxRecordBytes);
+	launcher.seen_phases = static_cast<uint32 *>(palloc0(sizeof(uint32) * static_cast<Size>(policy->max_queries())));
+	shared->launcher_procno = OwnProcNumber();
+	before_shmem_exit(Announce, 0);
+
+	/* What lives longer than a round is allocated above; everything else goes with the round. */
+	MemoryContext round = AllocSetContextCreate(CurrentMemoryContext, "pg_wlm launcher round", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext const home = CurrentMemoryContext;
+
+	for (;;) {
+		WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, static_cast<long>(kTickMs), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ShutdownRequestPending)
+			proc_exit(0);
+		if (ConfigReloadPending)
+			ReloadSettings();
+
+		MemoryContextSwitchTo(round);
+		if (NowMs() - launcher.ticked_ms >= kTickMs)
+			Tick(&launcher);
+		if (RecoveryInProgress()) {
+			DiscardOnStandby();
+		} else {
+			LearnFromRing(&launcher);
+			MemoryContextSwitchTo(home); /* the worker's handle outlives the round */
+			StartWorker(&launcher);
+		}
+		MemoryContextSwitchTo(home);
+		MemoryContextReset(round);
+	}
+}
+
+}  // namespace
+
+void InitLauncher()
+{
+	BackgroundWorker worker;
+
+	memset(&worker, 0, sizeof worker);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+	worker.bgw_start_time = BgWorkerStart_ConsistentState;
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "pg_wlm", sizeof worker.bgw_library_name);
+	strlcpy(worker.bgw_function_name, "wlm_launcher_main", sizeof worker.bgw_function_name);
+	strlcpy(worker.bgw_name, "pg_wlm launcher", sizeof worker.bgw_name);
+	strlcpy(worker.bgw_type, "pg_wlm launcher", sizeof worker.bgw_type);
+	RegisterBackgroundWorker(&worker);
+}
+
+}  // namespace wlm
+
+void wlm_launcher_main(Datum)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+	wlm::Guarded<void>([] { wlm::RunLauncher(); });
+}
