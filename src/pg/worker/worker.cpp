@@ -59,7 +59,7 @@ void ChooseSettings()
 	Override("synchronous_commit", "off"); /* a crash may lose the last seconds of history anyway */
 	Override("default_transaction_read_only", "off");
 	Override("default_transaction_isolation", "read committed");
-	Override("session_replication_role", "replica");
+	Override("session_replication_role", "origin");
 	Override("jit", "off");
 	Override("lock_timeout", "5s"); /* somebody may hold our tables for long; the launcher tries again */
 }
