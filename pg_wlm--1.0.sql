@@ -438,7 +438,7 @@ COMMENT ON FUNCTION wlm.drop_queue(name) IS 'drops a workload queue; statements 
 
 CREATE FUNCTION wlm.activity(
 	OUT pid integer, OUT query_id bigint, OUT database name, OUT role name, OUT queue name, OUT state text,
-	OUT position integer, OUT priority text, OUT lane text, OUT forced boolean, OUT applied boolean,
+	OUT "position" integer, OUT priority text, OUT lane text, OUT forced boolean, OUT applied boolean,
 	OUT predicted_ms double precision, OUT requested_kb bigint, OUT reserved_kb bigint, OUT granted_kb bigint,
 	OUT used_kb bigint, OUT queue_time interval, OUT exec_time interval, OUT wait_reason text)
 RETURNS SETOF record
