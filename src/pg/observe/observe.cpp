@@ -53,7 +53,8 @@ bool IsLimit(const PlanState *state)
 /* Of one memory slot, over folded members and processes. */
 struct SlotReading {
 	uint8 flags;
-	uint8 processes;
+	uint8 processes;      /* at least: of folded members the one with the most workers counts */
+	bool own;             /* this process is among them */
 	float peak_kb;        /* largest process */
 	float needed_kb;
 	float total_kb;       /* all processes, and all folded members: they live side by side */
@@ -93,7 +94,7 @@ void AddOwn(LeaderWalk *walk, const OperatorReading &reading, bool hashed_subpla
 	if (slot == nullptr || !Belongs(OperatorOf(walk, slot), hashed_subplan))
 		return;
 	slot->flags |= reading.flags;
-	slot->processes = 1;
+	slot->own = true;
 	slot->peak_kb = std::max(slot->peak_kb, reading.peak_kb);
 	slot->needed_kb = std::max(slot->needed_kb, reading.needed_kb);
 	slot->total_kb += reading.peak_kb;
@@ -133,7 +134,7 @@ bool WalkLeader(PlanState *state, void *context)
 void AddReport(SlotReading *slot, const WorkerReport &report, bool shared)
 {
 	slot->flags |= report.flags;
-	slot->processes = static_cast<uint8>(std::min(255, slot->processes + report.processes));
+	slot->processes = std::max(slot->processes, report.processes);
 	slot->peak_kb = std::max(slot->peak_kb, report.peak_kb);
 	slot->needed_kb = std::max(slot->needed_kb, report.needed_kb);
 	if (shared && (slot->flags & kSpilled) == 0)
@@ -264,7 +265,7 @@ void ObserveLeader(ManagedQuery *query)
 	walk.query = query;
 	walk.cut_short = !query->ran_to_end;
 	for (SlotReading &slot : walk.slots)
-		slot = SlotReading{0, 0, 0, 0, 0, -1};
+		slot = SlotReading{0, 0, false, 0, 0, 0, -1};
 	WalkLeader(query_desc->planstate, &walk);
 
 	const float worker_memory_kb = AddWorkers(&walk);
@@ -280,7 +281,7 @@ void ObserveLeader(ManagedQuery *query)
 		if ((slot.flags & kObserved) == 0)
 			continue;
 		op->flags = slot.flags;
-		op->processes = slot.processes;
+		op->processes = static_cast<uint8>(std::min(255, slot.processes + (slot.own ? 1 : 0)));
 		op->peak_kb = slot.peak_kb;
 		op->needed_kb = slot.needed_kb;
 		sum_of_peaks_kb += slot.total_kb;

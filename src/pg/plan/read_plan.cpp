@@ -48,8 +48,8 @@ void ReadSubPlan(PlanReader *reader, SubPlan *sub_plan, int16_t parent, NodeRole
 	ReadSubtree(reader, static_cast<Plan *>(list_nth(plans, sub_plan->plan_id - 1)), parent, role);
 }
 
-/* Members that read partitions of one table are alike: fold them. Those of a UNION ALL are not. */
-bool MembersAreAlike(PlanReader *reader, Bitmapset *relids)
+/* Whether the members are partitions of one table; those of a UNION ALL are not. */
+bool MembersArePartitions(PlanReader *reader, Bitmapset *relids)
 {
 	const int rti = bms_next_member(relids, -1);
 	if (rti <= 0 || rti > list_length(reader->statement->rtable))
@@ -57,7 +57,21 @@ bool MembersAreAlike(PlanReader *reader, Bitmapset *relids)
 	return rt_fetch(rti, reader->statement->rtable)->rtekind == RTE_RELATION;
 }
 
-void ReadMembers(PlanReader *reader, List *plans, int16_t parent, bool fold)
+/*
+ * Partition-wise aggregates do not say whose partitions they read, but partitions have the identity
+ * of their table: what agrees in every node is one thing done many times.
+ */
+bool SameIdentities(const PlanGraph *graph, int16_t first, int16_t second)
+{
+	for (int16_t i = 0; second + i < graph->num_nodes; i++)
+	{
+		if (first + i >= second || graph->nodes[first + i].identity != graph->nodes[second + i].identity)
+			return false;
+	}
+	return true;
+}
+
+void ReadMembers(PlanReader *reader, List *plans, int16_t parent, bool partitions)
 {
 	int16_t shapes[kMaxShapes];
 	int num_shapes = 0;
@@ -70,12 +84,15 @@ void ReadMembers(PlanReader *reader, List *plans, int16_t parent, bool fold)
 		ReadSubtree(reader, static_cast<Plan *>(lfirst(cell)), parent, NodeRole::kMember);
 		if (graph->overflow)
 			return;
-		if (!fold || graph->num_nodes == start)
+		if (graph->num_nodes == start)
 			continue;
 
 		bool folded = false;
 		for (int i = 0; i < num_shapes && !folded; i++)
-			folded = FoldSubtree(graph, shapes[i], start);
+		{
+			if (partitions || SameIdentities(graph, shapes[i], start))
+				folded = FoldSubtree(graph, shapes[i], start);
+		}
 		if (!folded && num_shapes < kMaxShapes)
 			shapes[num_shapes++] = start;
 	}
@@ -88,13 +105,13 @@ void ReadChildren(PlanReader *reader, Plan *plan, int16_t index)
 		case T_Append:
 		{
 			Append *append = reinterpret_cast<Append *>(plan);
-			ReadMembers(reader, append->appendplans, index, MembersAreAlike(reader, append->apprelids));
+			ReadMembers(reader, append->appendplans, index, MembersArePartitions(reader, append->apprelids));
 			break;
 		}
 		case T_MergeAppend:
 		{
 			MergeAppend *append = reinterpret_cast<MergeAppend *>(plan);
-			ReadMembers(reader, append->mergeplans, index, MembersAreAlike(reader, append->apprelids));
+			ReadMembers(reader, append->mergeplans, index, MembersArePartitions(reader, append->apprelids));
 			break;
 		}
 		case T_BitmapAnd:
