@@ -127,7 +127,7 @@ WLM_FUNCTION(wlm_explain)
 	char *sql = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
 	wlm::RequireSharedState();
-	ReturnSetInfo *set = wlm::BeginRows(fcinfo);
+	ReturnSetInfo *set = wlm::BeginValues(fcinfo);
 	PlannedStmt *statement = wlm::PlanText(sql, "explain()");
 	const wlm::StatementForecast *forecast = wlm::ForecastStatement(statement);
 	ExplainState *es = NewExplainState();

@@ -70,6 +70,13 @@ inline ReturnSetInfo *BeginRows(FunctionCallInfo fcinfo)
 	return reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
 }
 
+/* For SETOF of a plain type. */
+inline ReturnSetInfo *BeginValues(FunctionCallInfo fcinfo)
+{
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	return reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+}
+
 /* Whether the current user may see what all others do here: pg_monitor, pg_read_all_stats, wlm_admin. */
 bool MaySeeAll();
 /* Whether he is a superuser or a member of wlm_admin. */
