@@ -7,7 +7,8 @@
  * begins anew.
  *
  * Models are written under learn_lock, which is let go between experiences, so
- * that the launcher's learning goes on.
+ * that the launcher's learning goes on. What the launcher has learned since the
+ * start is not in the tables yet, but still in the ring: it learns that again.
  */
 #include "pg/worker/replay.hpp"
 
@@ -90,6 +91,15 @@ BlobStatus LoadChampionLocked(int expert, const Champion &champion)
 	return expert == kPlannerExpert ? ReadBlob(blob, planner_model) : ReadBlob(blob, recall_store);
 }
 
+/* Back to where the writing of history begins. learn_lock must be held. */
+void RewindLearnerLocked()
+{
+	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
+	uint64_t &learner = ring->tail[static_cast<int>(Reader::kLearner)];
+	learner = std::min(learner, ring->tail[static_cast<int>(Reader::kHistory)]);
+	LWLockRelease(shared->state_lock);
+}
+
 /* Fresh models, and into them what the champions hold. */
 void LoadChampions(const Champion *champions, ReplayState *state)
 {
@@ -104,6 +114,7 @@ void LoadChampions(const Champion *champions, ReplayState *state)
 		if (champions[expert].content != nullptr)
 			status[expert] = LoadChampionLocked(expert, champions[expert]);
 	}
+	RewindLearnerLocked();
 	LWLockRelease(shared->learn_lock);
 
 	for (int expert = 0; expert < kNumExperts; expert++) {

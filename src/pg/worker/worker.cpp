@@ -23,6 +23,7 @@ extern "C" {
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 }
 
 #include "pg/guard.hpp"
@@ -36,7 +37,10 @@ namespace wlm {
 
 namespace {
 
-bool replaying = false; /* in this process, now */
+/* Of this process. */
+uint32 flush_ticket = 0;  /* requests up to this one are served, or given up */
+bool connected = false;
+bool replaying = false;
 
 void SetProblem(const char *text)
 {
@@ -45,8 +49,30 @@ void SetProblem(const char *text)
 	LWLockRelease(shared->state_lock);
 }
 
+void NoteStart()
+{
+	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
+	shared->worker_running = true;
+	shared->worker_started_at = GetCurrentTimestamp();
+	LWLockRelease(shared->state_lock);
+}
+
+/* Whoever waits in wlm.flush() looks at history_available and worker_problem next. */
+void EndFlush() { pg_atomic_write_u32(&shared->flush_done, flush_ticket); }
+
 /* At exit of any kind but a crash. */
-void BeforeExit(int, Datum) { CountLostRecords(); }
+void BeforeExit(int, Datum)
+{
+	CountLostRecords();
+	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
+	shared->worker_running = false;
+	shared->worker_finished_at = GetCurrentTimestamp();
+	if (!connected)
+		shared->history_available = false;
+	LWLockRelease(shared->state_lock);
+	if (!connected)
+		EndFlush();
+}
 
 void Override(const char *name, const char *value) { SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE); }
 
@@ -81,8 +107,6 @@ bool FindExtension()
 
 void DoTasks(uint32 tasks)
 {
-	/* What had been asked for up to here is served below. */
-	const uint32 flush = pg_atomic_read_u32(&shared->flush_requested);
 	const bool present = FindExtension();
 
 	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
@@ -110,7 +134,7 @@ void DoTasks(uint32 tasks)
 		}
 	}
 	if ((tasks & kWriteHistory) != 0 || !present)
-		pg_atomic_write_u32(&shared->flush_done, flush);
+		EndFlush();
 }
 
 /* Somebody else's lock, or somebody who wants this to stop: next time it may work. */
@@ -125,9 +149,12 @@ void KeepError(MemoryContext context)
 	MemoryContextSwitchTo(context);
 	ErrorData *error = CopyErrorData();
 	SetProblem(error->message != nullptr ? error->message : "unknown error");
-	/* History is written only after it has been read: a table that cannot be read must not stop that for ever. */
-	if (replaying && !MayPass(*error))
-		EndReplay();
+	if (!MayPass(*error)) {
+		/* History is written only after it has been read: a table that cannot be read must not stop that for ever. */
+		if (replaying)
+			EndReplay();
+		EndFlush();
+	}
 	FreeErrorData(error);
 }
 
@@ -139,6 +166,8 @@ void RunWorker(uint32 tasks)
 		SetProblem("wlm.database is not set");
 		return;
 	}
+	flush_ticket = pg_atomic_read_u32(&shared->flush_requested);
+	NoteStart();
 	before_shmem_exit(BeforeExit, Datum{0});
 
 	/* A database that is not there ends this process with a FATAL: say so now, take it back afterwards. */
@@ -146,6 +175,7 @@ void RunWorker(uint32 tasks)
 	snprintf(problem, sizeof problem, "cannot connect to database \"%s\"", setting::database);
 	SetProblem(problem);
 	BackgroundWorkerInitializeConnection(setting::database, nullptr, 0);
+	connected = true;
 	SetProblem("");
 	ChooseSettings();
 
