@@ -57,14 +57,15 @@ Result Guarded(Body body)
 
 }  // namespace wlm
 
-/* An SQL-callable function whose body is guarded. */
+/* An SQL-callable function whose body is guarded. The first declaration exports it also before PostgreSQL 16. */
 #define WLM_FUNCTION(name)                                                                                     \
 	extern "C" {                                                                                               \
+	PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                                                  \
 	PG_FUNCTION_INFO_V1(name);                                                                                 \
 	}                                                                                                          \
 	static Datum name##_body(FunctionCallInfo fcinfo);                                                         \
 	extern "C" Datum name(PG_FUNCTION_ARGS)                                                                    \
 	{                                                                                                          \
-		return wlm::Guarded<Datum>([fcinfo] { return name##_body(fcinfo); });                                 \
+		return wlm::Guarded<Datum>([fcinfo] { return name##_body(fcinfo); });                                  \
 	}                                                                                                          \
 	static Datum name##_body(FunctionCallInfo fcinfo)

@@ -138,24 +138,10 @@ void StartManaged(QueryDesc *query_desc, int eflags)
 	PG_END_TRY();
 }
 
-void OnExecutorStart(QueryDesc *query_desc, int eflags)
+void RunAmongManaged(WLM_RUN_PARAMETERS)
 {
-	if (likely(query_desc->plannedstmt->planTree->total_cost < managed_cost))
-		CallStart(query_desc, eflags);
-	else if (running != nullptr)
-		RunNested([=] { CallStart(query_desc, eflags); });
-	else
-		Guarded<void>([=] { StartManaged(query_desc, eflags); });
-}
-
-void OnExecutorRun(WLM_RUN_PARAMETERS)
-{
-	if (likely(!HasManagedQueries())) {
-		CallRun(WLM_RUN_ARGUMENTS);
-		return;
-	}
-
 	ManagedQuery *const query = FindQuery(query_desc);
+
 	if (query != nullptr) {
 		EnterQuery(query);
 		RunManaged(query, [=] { CallRun(WLM_RUN_ARGUMENTS); });
@@ -169,12 +155,13 @@ void OnExecutorRun(WLM_RUN_PARAMETERS)
 	}
 }
 
-/* After-triggers run in here, and what modifying CTEs have left to do. */
-void OnExecutorFinish(QueryDesc *query_desc)
+/* After-triggers run in here, and what modifying CTEs have left to do: only then is a slot needed again. */
+void FinishAmongManaged(QueryDesc *query_desc)
 {
-	ManagedQuery *const query = likely(!HasManagedQueries()) ? nullptr : FindQuery(query_desc);
+	ManagedQuery *const query = FindQuery(query_desc);
+	const bool has_work = query_desc->operation != CMD_SELECT || query_desc->plannedstmt->hasModifyingCTE;
 
-	if (query == nullptr) {
+	if (query == nullptr || !has_work) {
 		CallFinish(query_desc);
 		return;
 	}
@@ -183,32 +170,64 @@ void OnExecutorFinish(QueryDesc *query_desc)
 	LeaveQuery(query, false);
 }
 
-void OnExecutorEnd(QueryDesc *query_desc)
+void EndAmongManaged(QueryDesc *query_desc)
 {
-	if (likely(!HasManagedQueries())) {
-		if (unlikely(setting::query_serial != 0) && IsParallelWorker())
-			ObserveWorker(query_desc);
-		CallEnd(query_desc);
-		return;
-	}
-
 	ManagedQuery *const query = FindQuery(query_desc);
+
 	if (query != nullptr)
 		FinishQuery(query);
+	else if (IsParallelWorker())
+		ObserveWorker(query_desc);
 	CallEnd(query_desc);
 	if (query != nullptr)
 		GiveMemoryBack(query); /* released by now, its record is still there */
 }
 
+void OnExecutorStart(QueryDesc *query_desc, int eflags)
+{
+	if (likely(query_desc->plannedstmt->planTree->total_cost < managed_cost))
+		CallStart(query_desc, eflags);
+	else if (running != nullptr)
+		Guarded<void>([=] { RunNested([=] { CallStart(query_desc, eflags); }); });
+	else
+		Guarded<void>([=] { StartManaged(query_desc, eflags); });
+}
+
+void OnExecutorRun(WLM_RUN_PARAMETERS)
+{
+	if (likely(!HasManagedQueries()))
+		CallRun(WLM_RUN_ARGUMENTS);
+	else
+		Guarded<void>([=] { RunAmongManaged(WLM_RUN_ARGUMENTS); });
+}
+
+void OnExecutorFinish(QueryDesc *query_desc)
+{
+	if (likely(!HasManagedQueries()))
+		CallFinish(query_desc);
+	else
+		Guarded<void>([=] { FinishAmongManaged(query_desc); });
+}
+
+void OnExecutorEnd(QueryDesc *query_desc)
+{
+	if (likely(!HasManagedQueries() && setting::query_serial == 0))
+		CallEnd(query_desc);
+	else
+		Guarded<void>([=] { EndAmongManaged(query_desc); });
+}
+
+/* Plans are made under the session's own settings, whatever was granted to who asks for them. */
 PlannedStmt *OnPlanner(Query *parse, const char *query_string, int cursor_options, ParamListInfo parameters)
 {
 	if (likely(running == nullptr))
 		return CallPlanner(parse, query_string, cursor_options, parameters);
 
-	/* Plans are made under the session's own settings, whatever was granted to who asks for them. */
 	PlannedStmt *planned = nullptr;
-	RunNested([&planned, parse, query_string, cursor_options, parameters] {
-		planned = CallPlanner(parse, query_string, cursor_options, parameters);
+	Guarded<void>([&planned, parse, query_string, cursor_options, parameters] {
+		RunNested([&planned, parse, query_string, cursor_options, parameters] {
+			planned = CallPlanner(parse, query_string, cursor_options, parameters);
+		});
 	});
 	return planned;
 }

@@ -162,7 +162,7 @@ uint32 TasksToDo(const Launcher &launcher, double now_ms)
 	if (changed || ((!available || problem) && may_retry))
 		tasks |= kLoadWorkload;
 	if (!replayed && (available || changed || may_retry))
-		tasks |= kReplay | (available ? 0 : kLoadWorkload);
+		tasks |= available ? kReplay : kReplay | kLoadWorkload;
 	if (flush || (pending > 0 && (available || may_retry) &&
 	              (now_ms - launcher.history_written_ms >= setting::flush_interval_s * 1000.0 || pending > capacity / 2)))
 		tasks |= kWriteHistory;
