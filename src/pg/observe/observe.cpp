@@ -14,6 +14,7 @@
 extern "C" {
 #include "access/parallel.h"
 #include "nodes/nodeFuncs.h"
+#include "tcop/dest.h"
 #include "utils/memutils.h"
 }
 
@@ -295,6 +296,9 @@ void ObserveLeader(ManagedQuery *query)
 
 void ObserveWorker(QueryDesc *query_desc)
 {
+	/* a query inside a function has plan node ids of its own, which mean nothing to the leader */
+	if (query_desc->dest == nullptr || query_desc->dest->mydest != DestTupleQueue)
+		return;
 	QuerySlot *slot = LeaderSlot();
 	if (slot == nullptr || query_desc->planstate == nullptr || query_desc->estate == nullptr)
 		return;
