@@ -112,9 +112,10 @@ Estimate SumOfOperators(const PlanFeatures &features, const Estimate *memory) no
 		if (!IsUsable(memory[i]))
 			continue;
 		const double spread = std::min(memory[i].Variance(), kMostSummedVariance);
-		const double each = std::exp(memory[i].mean + spread / 2);
-		mean += features.operators[i].copies * each;
-		variance += features.operators[i].copies * each * each * (std::exp(spread) - 1);
+		/* copies of one operator err together, different operators do not */
+		const double all_copies = features.operators[i].copies * std::exp(memory[i].mean + spread / 2);
+		mean += all_copies;
+		variance += all_copies * all_copies * (std::exp(spread) - 1);
 	}
 	const double log_variance = std::log1p(variance / (mean * mean));
 	Estimate sum;

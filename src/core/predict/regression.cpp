@@ -14,10 +14,11 @@ namespace wlm {
 
 namespace {
 
-constexpr double kForgetting = 0.9986;        /* half of the weight is gone after 500 observations */
+constexpr double kForgetting = 0.99654;       /* half of the weight is gone after 200 observations */
 constexpr double kHuberLimit = 1.5;           /* standard deviations */
 constexpr double kHuberSecondMoment = 0.7785; /* E[min(|z|, 1.5)^2] of a standard normal z */
 constexpr double kNoisePatience = 4;          /* observations that the prior noise is worth */
+constexpr double kNoiseMemory = 50;           /* observations; short, so that a jump soon stops being an outlier */
 constexpr double kMostEvidence = 1e6;
 constexpr double kMostWeight = 1e3;
 constexpr double kLeastNoise = 1e-4;
@@ -45,6 +46,13 @@ double Mean(const Regression &regression, const float x[kMaxRegressors]) noexcep
 	for (int i = 0; i < kMaxRegressors; i++)
 		mean += static_cast<double>(regression.weights[i]) * x[i];
 	return mean;
+}
+
+void ScaleCovariance(Regression *regression, float factor) noexcept
+{
+	for (auto &row : regression->covariance)
+		for (float &covariance : row)
+			covariance *= factor;
 }
 
 /* Scaling a row and its column keeps the matrix positive semidefinite. */
@@ -115,8 +123,12 @@ void LearnRegression(Regression *regression, const RegressionPrior &prior, const
 	}
 	next.evidence = static_cast<float>(std::min(next.evidence * kForgetting + 1, kMostEvidence));
 	const double second_moment = std::pow(std::min(surprise, kHuberLimit), 2) / kHuberSecondMoment;
-	next.noise_variance = static_cast<float>(
-		std::clamp(noise * (1 + (second_moment - 1) / (next.evidence + kNoisePatience)), kLeastNoise, kMostNoise));
+	const double memory = std::min<double>(next.evidence, kNoiseMemory) + kNoisePatience;
+	next.noise_variance =
+		static_cast<float>(std::clamp(noise * (1 + (second_moment - 1) / memory), kLeastNoise, kMostNoise));
+	/* outlier after outlier is a change: what was certain under less noise no longer is */
+	if (surprise > kHuberLimit)
+		ScaleCovariance(&next, next.noise_variance / static_cast<float>(noise));
 	BoundCovariance(&next, prior);
 	if (RegressionIsSane(next))
 		*regression = next;
