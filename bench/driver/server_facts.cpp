@@ -1,0 +1,109 @@
+// See server_facts.hpp.
+#include "server_facts.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <unordered_map>
+
+#include "text.hpp"
+
+namespace wlm::bench {
+
+namespace {
+
+// Finds the sample that a backend was executing at a moment of the wall clock.
+class SampleFinder {
+  public:
+	explicit SampleFinder(RunResult& run) : start_epoch_(run.start_epoch) {
+		for (Sample& sample : run.samples) {
+			if (sample.pid != 0)
+				by_pid_[sample.pid].push_back(&sample);
+		}
+		for (auto& [pid, samples] : by_pid_)
+			std::sort(samples.begin(), samples.end(), [](const Sample* a, const Sample* b) { return a->sent < b->sent; });
+	}
+
+	Sample* Find(int pid, double epoch) const {
+		const auto samples = by_pid_.find(pid);
+		if (samples == by_pid_.end())
+			return nullptr;
+		// The log rounds to milliseconds.
+		const double moment = epoch - start_epoch_ + 0.002;
+		const auto after = std::upper_bound(samples->second.begin(), samples->second.end(), moment,
+		                                    [](double value, const Sample* sample) { return value < sample->sent; });
+		if (after == samples->second.begin())
+			return nullptr;
+		Sample* sample = *(after - 1);
+		return moment <= sample->finished + 0.05 ? sample : nullptr;
+	}
+
+  private:
+	double start_epoch_;
+	std::unordered_map<int, std::vector<Sample*>> by_pid_;
+};
+
+}  // namespace
+
+// 1732183200.123 8123 8100|LOG:  temporary file: path "base/pgsql_tmp/pgsql_tmp8123.4", size 140000
+void AddTempBytes(const std::string& log_file, size_t offset, RunResult& run) {
+	const std::string log = ReadFile(log_file);
+	const SampleFinder finder(run);
+	for (size_t at = std::min(offset, log.size()); at < log.size();) {
+		const size_t end = std::min(log.find('\n', at), log.size());
+		const std::string line = log.substr(at, end - at);
+		at = end + 1;
+		const size_t message = line.find("LOG:  temporary file: path ");
+		const size_t size = line.rfind(", size ");
+		const size_t prefix_end = line.find('|');
+		if (message == std::string::npos || size == std::string::npos || prefix_end == std::string::npos)
+			continue;
+		const std::vector<std::string> prefix = Split(std::string_view(line).substr(0, prefix_end), ' ');
+		if (prefix.size() < 2)
+			continue;
+		const int leader = prefix.size() > 2 ? std::atoi(prefix[2].c_str()) : 0;
+		Sample* sample = finder.Find(leader != 0 ? leader : std::atoi(prefix[1].c_str()), std::atof(prefix[0].c_str()));
+		if (sample != nullptr)
+			sample->temp_bytes += std::atof(line.c_str() + size + 7);
+	}
+}
+
+size_t AddQueueTimes(Connection& connection, RunResult& run) {
+	const SampleFinder finder(run);
+	size_t found = 0;
+	for (const auto& row : connection.Ask(Text("SELECT pid, extract(epoch FROM finished_at), queue_ms FROM wlm.history "
+	                                           "WHERE finished_at >= to_timestamp(%.3f)", run.start_epoch))) {
+		Sample* sample = finder.Find(std::atoi(row[0].c_str()), std::atof(row[1].c_str()));
+		if (sample != nullptr) {
+			sample->server_queue += std::atof(row[2].c_str()) / 1000.0;
+			++found;
+		}
+	}
+	return found;
+}
+
+bool HasWorkloadManager(Connection& connection) {
+	return connection.Ask("SELECT to_regclass('wlm.history') IS NOT NULL AND current_setting('wlm.mode', true) IS NOT NULL")[0][0] == "t";
+}
+
+double DatabaseTempBytes(Connection& connection) {
+	return std::atof(connection.Ask("SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()")[0][0].c_str());
+}
+
+Sizes ReadSizes(Connection& connection) {
+	Sizes sizes;
+	for (const auto& row : connection.Ask("SELECT name, value FROM retail.size"))
+		sizes[row[0]] = std::atoll(row[1].c_str());
+	return sizes;
+}
+
+std::map<std::string, std::string> ReadSettings(Connection& connection) {
+	std::map<std::string, std::string> settings;
+	for (const auto& row : connection.Ask(
+			 "SELECT name, current_setting(name) FROM pg_settings WHERE name IN ('server_version', 'work_mem', 'hash_mem_multiplier',"
+			 " 'shared_buffers', 'max_parallel_workers_per_gather', 'shared_preload_libraries', 'wlm.mode', 'wlm.memory', 'wlm.min_cost',"
+			 " 'wlm.max_wait')"))
+		settings[row[0]] = row[1];
+	return settings;
+}
+
+}  // namespace wlm::bench
