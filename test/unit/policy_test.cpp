@@ -336,6 +336,21 @@ TEST_F(PolicyTest, DeadlineTimesOutIfTheQueueWantsIt)
 	EXPECT_EQ(1, policy->num_active());
 }
 
+TEST_F(PolicyTest, AQueryMayHaveATimeoutOfItsOwn)
+{
+	config.queues[0].max_slots = 1;
+	config.queues[0].queue_timeout_ms = 1000;
+	Start();
+	Arrive({});
+	const Decision without = Arrive({.queue_timeout_ms = 0});
+	const Decision shorter = Arrive({.queue_timeout_ms = 10});
+	EXPECT_EQ(now + 300000, without.deadline_ms);
+	EXPECT_EQ(now + 10, shorter.deadline_ms);
+	now += 1000;
+	EXPECT_EQ(DeadlineOutcome::kTooEarly, policy->Deadline(without.handle, now));
+	EXPECT_EQ(DeadlineOutcome::kTimedOut, policy->Deadline(shorter.handle, now));
+}
+
 TEST_F(PolicyTest, MaxWaitComesBeforeALongerQueueTimeout)
 {
 	config.queues[0].max_slots = 1;

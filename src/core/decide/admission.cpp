@@ -9,7 +9,8 @@
  * one of them starts. A query that has been passed too often, or whose turn
  * came too long ago, becomes a claimant: its queue starts nobody else, and if
  * it is the budget that lacks, nobody else takes memory from it anywhere
- * (except a small share for the express lane). A claimant for the budget also
+ * (except a small share for the express lane). Critical queries heed only the
+ * claim to the budget. A claimant for the budget also
  * takes what is held back as guarantee of others, else it might never start.
  */
 #include "core/decide/policy.hpp"
@@ -201,11 +202,10 @@ bool Policy::StartFromLevel(int level, QueryHandle *unfit, int *num_unfit) noexc
 		seen[index] = 0;
 		if (!critical && queue.counters.slots_used >= queue.counters.slots)
 			continue;
-		if (queue.claimant != kNoQuery) {
-			if (static_cast<int>(table[queue.claimant].priority) == level)
-				cursor[index] = queue.claimant;
-			else if (!critical)
+		if (!critical && queue.claimant != kNoQuery) {
+			if (static_cast<int>(table[queue.claimant].priority) != level)
 				continue;
+			cursor[index] = queue.claimant;
 		}
 		open |= uint64_t{1} << index;
 	}
@@ -221,7 +221,8 @@ bool Policy::StartFromLevel(int level, QueryHandle *unfit, int *num_unfit) noexc
 		if (TryStart(handle, unfit, num_unfit))
 			return true;
 		cursor[best] = table[handle].next;
-		if (cursor[best] == kNoQuery || ++seen[best] > policy::kLookAhead || queues_[best].claimant == handle)
+		if (cursor[best] == kNoQuery || ++seen[best] > policy::kLookAhead ||
+			(!critical && queues_[best].claimant == handle))
 			open &= ~(uint64_t{1} << best);
 	}
 	return false;

@@ -78,7 +78,7 @@ Decision Policy::Arrive(const QueryRequest &request, double now_ms) noexcept
 	entry.memory_kb = std::clamp<int64_t>(request.memory_kb, 0, policy::kMaxMemoryKb);
 	entry.time_ms = request.time_ms > 0 ? request.time_ms : 0;
 	entry.arrived_ms = clock_ms_;
-	entry.timeout_ms = static_cast<float>(request.queue_timeout_ms);
+	entry.timeout_ms = static_cast<float>(request.queue_timeout_ms >= 0 ? std::min(request.queue_timeout_ms, policy::kMaxStepMs) : -1);
 	entry.since_ms = policy::kNever;
 	entry.key = kWaitCredit * clock_ms_ + std::min(entry.time_ms > 0 ? entry.time_ms : kUnknownTimeMs, kMaxKeyTimeMs);
 	if (request.may_wait)

@@ -1,0 +1,483 @@
+/*
+ * policy_property_test.cpp
+ *
+ * A million random events over random configurations: arrivals, ends in every
+ * state, deadlines, forcing, reservations, Configure under load, clocks that
+ * jump. After each event the Policy's own invariants and the books of an
+ * independent shadow are checked; at the end of each run everyone leaves and
+ * every account must be zero.
+ *
+ * WLM_SEED=n repeats a failure, WLM_EVENTS=n sets the number of events.
+ */
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "policy_fixture.hpp"
+#include "policy_shadow.hpp"
+
+namespace wlm {
+namespace {
+
+using test::Request;
+using test::Shadow;
+using test::ShadowQuery;
+
+uint64_t FromEnvironment(const char *name, uint64_t otherwise)
+{
+	const char *const text = std::getenv(name);
+	return text != nullptr && *text != '\0' ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+struct Coverage {
+	uint64_t events = 0, express = 0, queued = 0, forced = 0, timed_out = 0, full = 0, table_full = 0, evicted = 0,
+		configured = 0, jumps = 0, order_checks = 0, untaken_deaths = 0, over_budget = 0, passing = 0;
+	int64_t most_waiting = 0;
+};
+
+class Driver {
+  public:
+	Driver(uint64_t seed, int32_t max_queries, bool crowd, Coverage *coverage)
+		: random_(seed), max_queries_(max_queries), crowd_(crowd), coverage_(*coverage),
+		  words_(Policy::BytesNeeded(max_queries) / 8),
+		  policy_(Policy::Init(std::as_writable_bytes(std::span(words_)), max_queries, RandomConfig())),
+		  shadow_(policy_, max_queries)
+	{
+		caller_ms_ = 1e6;
+		shadow_.now = caller_ms_;
+		policy_->Tick(caller_ms_, 0.5);
+	}
+
+	/* Empty if all is well, else what went wrong. */
+	const std::string &Run(uint64_t num_events)
+	{
+		for (uint64_t i = 0; i < num_events && shadow_.problem.empty(); i++) {
+			MoveClock();
+			policy_->Finish(kNoQuery, caller_ms_);      /* whatever the event: both have seen this reading of the clock */
+			Event();
+			Settle(Below(4) == 0);
+			if (i % (crowd_ ? 64 : 4) == 0 && policy_->num_queued() > 0)
+				shadow_.CheckNobodyWaitsForNothing();
+		}
+		Leave();
+		coverage_.passing += shadow_.num_held_back;
+		coverage_.order_checks += shadow_.num_checked_order;
+		coverage_.untaken_deaths += shadow_.num_untaken_deaths;
+		return shadow_.problem;
+	}
+
+  private:
+	uint64_t Below(uint64_t limit) { return std::uniform_int_distribution<uint64_t>(0, limit - 1)(random_); }
+	bool Chance(double p) { return std::uniform_real_distribution<double>(0, 1)(random_) < p; }
+	double Skewed(double most) { return most * std::pow(std::uniform_real_distribution<double>(0, 1)(random_), 4); }
+
+	PolicyConfig RandomConfig()
+	{
+		PolicyConfig config = test::OneQueue(2);
+		const int64_t budgets[] = {0, 7, 1000, 100000, 1000000, 1000000, 1000000, 8000000};
+		config.budget_kb = budgets[Below(8)];
+		config.max_wait_ms = Chance(0.5) ? 1e9 : 100 + Skewed(60000);
+		config.express_floor_ms = Chance(0.2) ? -1 : 10 + Skewed(5000);
+		config.processors = static_cast<int32_t>(1 + Below(3));
+		config.num_queues = static_cast<int32_t>(1 + Below(6));
+		std::vector<int> names = {1, 2, 3, 4, 5, 6, 7, 8};
+		std::shuffle(names.begin(), names.end(), random_);
+		for (int i = 0; i < config.num_queues; i++) {
+			QueueLimits &limits = config.queues[i];
+			limits = config.queues[0];
+			if (i > 0)
+				std::snprintf(limits.name, sizeof(limits.name), "q%d", names[static_cast<size_t>(i)]);
+			limits.in_use = i == 0 || Chance(0.9);
+			limits.max_slots = static_cast<int32_t>(Below(6));
+			limits.max_queue_length = crowd_ || Chance(0.6) ? -1 : static_cast<int32_t>(Below(12));
+			limits.memory_share = Chance(0.5) ? 0 : static_cast<float>(Skewed(1));
+			limits.max_memory_share = Chance(0.5) ? 1 : static_cast<float>(0.01 + Skewed(1));
+			limits.queue_timeout_ms = Chance(0.7) ? 0 : static_cast<float>(1 + Skewed(20000));
+		}
+		return config;
+	}
+
+	/* The caller's clock runs, stumbles and jumps; shadow_.now is the time that counts. */
+	void MoveClock()
+	{
+		const uint64_t kind = Below(1000);
+		double step = Skewed(crowd_ ? 20 : 200);
+		if (kind == 0)
+			step = Skewed(100000);
+		else if (kind == 1)
+			step = -2001 - Skewed(1e7);
+		else if (kind < 20)
+			step = -Skewed(1900);
+		coverage_.jumps += kind < 2 ? 1 : 0;
+		caller_ms_ += step;
+		const double time = caller_ms_ + offset_ms_;
+		if (time < shadow_.now - 2000)
+			offset_ms_ = shadow_.now - caller_ms_;
+		else
+			shadow_.now = std::max(shadow_.now, time);
+	}
+
+	void Event()
+	{
+		coverage_.events++;
+		const QueryHandle handle = static_cast<QueryHandle>(Below(static_cast<uint64_t>(max_queries_)));
+		const uint64_t arrivals = crowd_ && policy_->num_queued() < 1000 ? 600 : 380;
+		uint64_t kind = Below(1000);
+		if (kind < arrivals)
+			Arrive();
+		else if ((kind = Below(620)) < 240)
+			Finish(handle);
+		else if (kind < 270)
+			Cancel(handle);
+		else if (kind < 330)
+			Deadline(handle);
+		else if (kind < 345)
+			Force(handle);
+		else if (kind < 415)
+			Pause(handle);
+		else if (kind < 485)
+			Resume(handle);
+		else if (kind < 545)
+			Reserve(handle);
+		else if (kind < 590)
+			Tick();
+		else if (kind < 612)
+			policy_->ObserveTime(Skewed(100000));
+		else if (kind < 615 && Chance(crowd_ ? 0.3 : 1))
+			Configure();
+		else
+			Nonsense();
+	}
+
+	void Arrive()
+	{
+		Request request;
+		request.queue = static_cast<int32_t>(Below(7)) - (Chance(0.02) ? 1 : 0);
+		request.priority = static_cast<Priority>(Chance(0.02) ? 5 : Below(5));
+		request.slots = Chance(0.9) ? 1 : static_cast<int32_t>(Below(7));
+		request.time_ms = Chance(0.1) ? 0 : Skewed(1e6);
+		request.time_upper_ms = Chance(0.2) ? 0 : request.time_ms * 2;
+		request.memory_kb = Chance(0.1) ? 0 : static_cast<int64_t>(Skewed(static_cast<double>(policy_->config().budget_kb)));
+		request.may_wait = Chance(crowd_ ? 0.999 : 0.97);
+		request.queue_timeout_ms = Chance(0.8) ? -1 : Chance(0.5) ? 0 : 1 + Skewed(20000);
+		const double cutoff = policy_->express_cutoff_ms();
+		const Decision decision = policy_->Arrive(test::Make(request), caller_ms_);
+
+		const PolicyConfig &config = shadow_.config;
+		const bool known = request.queue >= 0 && request.queue < config.num_queues && config.queues[request.queue].in_use;
+		const int queue = known ? request.queue : 0;
+		const int32_t most = config.queues[queue].max_queue_length;
+		if (decision.verdict == Verdict::kTableFull) {
+			coverage_.table_full++;
+			for (const ShadowQuery &query : shadow_.queries) {
+				if (query.state == QueryState::kFree)
+					shadow_.Complain("table full, but it is not");
+			}
+			return;
+		}
+		if (decision.verdict == Verdict::kQueueFull) {
+			coverage_.full++;
+			shadow_.queues[queue].rejected++;
+			if (most < 0 || shadow_.queues[queue].queued < most || !request.may_wait)
+				shadow_.Complain("refused although the queue is not full");
+			return;
+		}
+		if (decision.handle < 0 || decision.handle >= max_queries_ ||
+			shadow_.At(decision.handle).state != QueryState::kFree) {
+			shadow_.Complain("a handle was given twice");
+			return;
+		}
+		ShadowQuery &query = shadow_.At(decision.handle);
+		query = ShadowQuery{};
+		query.queue = queue;
+		query.priority = request.priority;
+		query.wanted_slots = std::max(1, request.slots);
+		query.wanted_kb = request.memory_kb;
+		query.timeout = request.queue_timeout_ms;
+		query.sequence = ++sequence_;
+		query.arrived = shadow_.now;
+		query.time = std::min(request.time_ms > 0 ? request.time_ms : kUnknownTimeMs, kMaxKeyTimeMs);
+		if (decision.verdict == Verdict::kQueued) {
+			coverage_.queued++;
+			shadow_.Queue(decision.handle);
+			if (!request.may_wait)
+				shadow_.Complain("a query waits that may not");
+			if (most >= 0 && policy_->Counters(queue).num_queued > most)
+				shadow_.Complain("the queue is longer than it may be");
+			if (decision.deadline_ms > caller_ms_ + 2000 + config.max_wait_ms)
+				shadow_.Complain("the deadline is too late");
+			return;
+		}
+		if (decision.lane == Lane::kExpress) {
+			coverage_.express++;
+			if (!(request.time_upper_ms > 0 && request.time_upper_ms < cutoff) || decision.forced ||
+				static_cast<double>(request.memory_kb) > 0.02 * static_cast<double>(config.budget_kb) ||
+				(request.memory_kb > 0 && !shadow_.MemoryFits(query, true)))
+				shadow_.Complain("express for one that is not entitled to it");
+		}
+		/* If others were admitted by the same event (a claim came of age), the order between them is not visible. */
+		both_ = policy_->CheckInvariants(nullptr, 0) && AnyUnknownStart();
+		shadow_.Run(decision.handle, request.may_wait && decision.lane == Lane::kNormal, !both_);
+	}
+
+	bool AnyUnknownStart() const
+	{
+		for (QueryHandle handle = 0; handle < max_queries_; handle++) {
+			if (shadow_.queries[static_cast<size_t>(handle)].state == QueryState::kQueued &&
+				policy_->View(handle).state == QueryState::kRunning)
+				return true;
+		}
+		return false;
+	}
+
+	void Finish(QueryHandle handle)
+	{
+		policy_->Finish(handle, caller_ms_);
+		ShadowQuery &query = shadow_.At(handle);
+		if (query.state == QueryState::kFree)
+			return;
+		(query.state == QueryState::kQueued ? shadow_.queues[query.queue].cancelled : shadow_.queues[query.queue].executed)++;
+		shadow_.End(handle);
+	}
+
+	void Cancel(QueryHandle handle)
+	{
+		policy_->Cancel(handle, caller_ms_);
+		if (shadow_.At(handle).state == QueryState::kFree)
+			return;
+		shadow_.queues[shadow_.At(handle).queue].cancelled++;
+		shadow_.End(handle);
+	}
+
+	void Deadline(QueryHandle handle)
+	{
+		const ShadowQuery query = shadow_.At(handle);
+		const DeadlineOutcome outcome = policy_->Deadline(handle, caller_ms_);
+		const double waited = shadow_.now - query.arrived;
+		const double timeout = query.timeout >= 0 ? query.timeout
+												  : static_cast<double>(shadow_.config.queues[query.queue].queue_timeout_ms);
+		DeadlineOutcome due = DeadlineOutcome::kTooEarly;
+		if (query.state == QueryState::kQueued && timeout > 0 && waited >= timeout)
+			due = DeadlineOutcome::kTimedOut;
+		else if (query.state == QueryState::kQueued && waited >= shadow_.config.max_wait_ms)
+			due = DeadlineOutcome::kForced;
+		const bool close = std::fabs(waited - timeout) < 0.1 || std::fabs(waited - shadow_.config.max_wait_ms) < 0.1;
+		if (outcome != due && !(close && query.state == QueryState::kQueued))
+			shadow_.Complain("a deadline had another outcome than was due: " + std::to_string(static_cast<int>(outcome)) + " for " + std::to_string(static_cast<int>(due)) + " after " + std::to_string(waited) + " ms");
+		if (outcome == DeadlineOutcome::kForced) {
+			coverage_.forced++;
+			shadow_.Run(handle, false, true);
+		} else if (outcome == DeadlineOutcome::kTimedOut) {
+			coverage_.timed_out++;
+			shadow_.queues[query.queue].timeouts++;
+			shadow_.End(handle);
+		}
+	}
+
+	void Force(QueryHandle handle)
+	{
+		out_of_order_ = shadow_.At(handle).state == QueryState::kQueued ? 1 : 0;
+		policy_->Force(handle, caller_ms_);
+	}
+
+	void Pause(QueryHandle handle)
+	{
+		policy_->Pause(handle, caller_ms_);
+		ShadowQuery &query = shadow_.At(handle);
+		if (query.state != QueryState::kRunning)
+			return;
+		query.state = QueryState::kReturned;
+		query.ran += shadow_.now - query.run_since;
+		shadow_.queues[query.queue].running--;
+		shadow_.queues[query.queue].returned++;
+		shadow_.GiveSlots(query);
+	}
+
+	void Resume(QueryHandle handle)
+	{
+		policy_->Resume(handle, caller_ms_);
+		ShadowQuery &query = shadow_.At(handle);
+		if (query.state != QueryState::kReturned)
+			return;
+		query.state = QueryState::kRunning;
+		query.run_since = shadow_.now;
+		shadow_.queues[query.queue].returned--;
+		shadow_.queues[query.queue].running++;
+		if (!query.express && !shadow_.SlotFree(query))
+			shadow_.queues[query.queue].forced++;
+		shadow_.TakeSlots(query);
+	}
+
+	void Reserve(QueryHandle handle)
+	{
+		const ShadowQuery &query = shadow_.At(handle);
+		const double reserved = static_cast<double>(query.reserved_kb);
+		const int64_t memory_kb = static_cast<int64_t>(Chance(0.95) ? reserved - Skewed(reserved) : Skewed(2 * reserved + 1000));
+		policy_->Reserve(handle, memory_kb, caller_ms_);
+		if (query.state == QueryState::kRunning || query.state == QueryState::kReturned)
+			shadow_.AddReserved(handle, memory_kb - query.reserved_kb);
+	}
+
+	void Tick()
+	{
+		ticked_ = true;
+		out_of_order_ = 0;
+		for (const ShadowQuery &query : shadow_.queries) {
+			if (query.state == QueryState::kQueued && shadow_.now - query.arrived + 0.01 >= shadow_.config.max_wait_ms)
+				out_of_order_++;
+		}
+		std::vector<int32_t> limits_before;
+		for (int i = 0; i < kMaxQueues; i++)
+			limits_before.push_back(shadow_.Limit(i));
+		policy_->Tick(caller_ms_, std::uniform_real_distribution<double>(0, 1.4)(random_));
+		shadow_.Evict(limits_before);
+	}
+
+	void Configure()
+	{
+		coverage_.configured++;
+		PolicyConfig config = RandomConfig();
+		if (Chance(0.7)) {      /* the same queues with other limits, and no leap of the budget */
+			config.num_queues = shadow_.config.num_queues;
+			for (int i = 0; i < kMaxQueues; i++) {
+				const QueueLimits &old = shadow_.config.queues[i];
+				std::snprintf(config.queues[i].name, sizeof(config.queues[i].name), "%s", old.name);
+				config.queues[i].in_use = old.in_use;
+			}
+			config.budget_kb = static_cast<int64_t>(static_cast<double>(shadow_.config.budget_kb) * (0.5 + Skewed(2)));
+		}
+		policy_->Configure(config, caller_ms_);
+		shadow_.Configured();
+	}
+
+	void Nonsense()
+	{
+		const QueryHandle handle = Chance(0.5) ? max_queries_ + static_cast<QueryHandle>(Below(100)) : -1;
+		const double time = Chance(0.5) ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity();
+		policy_->Finish(handle, time);
+		policy_->Cancel(handle, -time);
+		policy_->Pause(handle, time);
+		policy_->ObserveTime(time);
+		policy_->ObserveTime(-5);
+	}
+
+	/* After an event: who was admitted by it? Then compare. `late`: the owners look only after the next event. */
+	void Settle(bool late)
+	{
+		if (late) {
+			for (QueryHandle handle = 0; handle < max_queries_; handle++) {
+				ShadowQuery &query = shadow_.At(handle);
+				if (query.state == QueryState::kQueued && policy_->View(handle).state == QueryState::kRunning) {
+					shadow_.Run(handle, false, false);
+					query.untaken = true;
+				}
+			}
+		} else {
+			for (QueryHandle handle = policy_->TakeAdmitted(); handle != kNoQuery; handle = policy_->TakeAdmitted()) {
+				ShadowQuery &query = shadow_.At(handle);
+				if (query.untaken) {
+					query.untaken = false;
+					continue;
+				}
+				if (query.state != QueryState::kQueued) {
+					shadow_.Complain("admitted twice, or without having waited");
+					break;
+				}
+				const bool in_order = out_of_order_ == 0;
+				out_of_order_ -= in_order ? 0 : 1;
+				coverage_.forced += in_order ? 0 : 1;
+				shadow_.Run(handle, in_order, !both_);
+			}
+			for (const ShadowQuery &query : shadow_.queries) {
+				if (query.untaken)
+					shadow_.Complain("an admission got lost");
+			}
+		}
+		shadow_.CheckBooks();
+		if (ticked_)
+			shadow_.CheckWaits();
+		coverage_.most_waiting = std::max<int64_t>(coverage_.most_waiting, policy_->num_queued());
+		coverage_.over_budget += policy_->forced_kb() > 0 ? 1 : 0;
+		ticked_ = false;
+		both_ = false;
+		out_of_order_ = 0;
+	}
+
+	/* Every wait ends: whatever the state, when the running ones leave, the others start; then all accounts are zero. */
+	void Leave()
+	{
+		for (int round = 0; policy_->num_active() > 0 && shadow_.problem.empty(); round++) {
+			if (round > max_queries_ + 100)
+				shadow_.Complain("those who wait never start");
+			caller_ms_ += 1;
+			shadow_.now = std::max(shadow_.now, caller_ms_ + offset_ms_);
+			for (QueryHandle handle = 0; handle < max_queries_ && shadow_.problem.empty(); handle++) {
+				if (shadow_.At(handle).state == QueryState::kRunning || shadow_.At(handle).state == QueryState::kReturned) {
+					Finish(handle);
+					Settle(false);
+				}
+			}
+		}
+		for (int i = 0; i < policy_->config().num_queues; i++) {
+			coverage_.evicted += policy_->Counters(i).num_evicted;
+			if (policy_->Counters(i).slots_used != 0)
+				shadow_.Complain("a slot was lost");
+		}
+		if (policy_->reserved_kb() != 0 || policy_->forced_kb() != 0)
+			shadow_.Complain("memory was lost");
+	}
+
+	std::mt19937_64 random_;
+	int32_t max_queries_;
+	bool crowd_;
+	Coverage &coverage_;
+	std::vector<uint64_t> words_;
+	Policy *policy_;
+	Shadow shadow_;
+	double caller_ms_ = 0;
+	double offset_ms_ = 0;
+	uint64_t sequence_ = 0;
+	int64_t out_of_order_ = 0;  /* the first so many admissions of this event were forced */
+	bool both_ = false;
+	bool ticked_ = false;
+};
+
+TEST(PolicyPropertyTest, AMillionRandomEvents)
+{
+	const uint64_t seed = FromEnvironment("WLM_SEED", 1);
+	const uint64_t num_events = FromEnvironment("WLM_EVENTS", 1000000);
+	Coverage coverage;
+	std::mt19937_64 random(seed);
+	for (uint64_t run = 0; coverage.events < num_events; run++) {
+		const bool crowd = run % 8 == 7;
+		const int32_t max_queries = crowd ? 1200 : static_cast<int32_t>(1 + random() % 64);
+		const uint64_t events = std::min<uint64_t>(num_events - coverage.events, crowd ? 8000 : 12000);
+		Driver driver(random(), max_queries, crowd, &coverage);
+		const std::string &problem = driver.Run(events);
+		ASSERT_EQ("", problem) << "WLM_SEED=" << seed << " WLM_EVENTS=" << num_events << ", run " << run << ", event "
+							   << coverage.events << ", table of " << max_queries;
+	}
+	std::printf("%llu events: %llu express, %llu queued (at most %lld at once), %llu forced, %llu timed out, %llu refused, "
+				"%llu table full, %llu evicted, %llu configured, %llu clock jumps, %llu over budget, %llu ended before they "
+				"knew of their admission, %llu times a starved one went first, %llu comparisons of order\n",
+		static_cast<unsigned long long>(coverage.events), static_cast<unsigned long long>(coverage.express),
+		static_cast<unsigned long long>(coverage.queued), static_cast<long long>(coverage.most_waiting),
+		static_cast<unsigned long long>(coverage.forced), static_cast<unsigned long long>(coverage.timed_out),
+		static_cast<unsigned long long>(coverage.full), static_cast<unsigned long long>(coverage.table_full),
+		static_cast<unsigned long long>(coverage.evicted), static_cast<unsigned long long>(coverage.configured),
+		static_cast<unsigned long long>(coverage.jumps), static_cast<unsigned long long>(coverage.over_budget),
+		static_cast<unsigned long long>(coverage.untaken_deaths), static_cast<unsigned long long>(coverage.passing),
+		static_cast<unsigned long long>(coverage.order_checks));
+	if (num_events >= 1000000) {
+		/* A test that does not reach the rare states proves nothing. */
+		EXPECT_GE(coverage.most_waiting, 900);
+		for (const uint64_t count : {coverage.express, coverage.queued, coverage.forced, coverage.timed_out, coverage.full,
+				 coverage.table_full, coverage.evicted, coverage.configured, coverage.jumps, coverage.over_budget,
+				 coverage.untaken_deaths, coverage.passing})
+			EXPECT_GE(count, 100u);
+	}
+}
+
+}  // namespace
+}  // namespace wlm
