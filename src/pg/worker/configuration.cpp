@@ -71,8 +71,9 @@ int32 CopyNames(const Tuple &row, int column, const char *queue, char (&target)[
 		if (element_nulls[i])
 			continue;
 		if (count == kMaxNamesPerQueue) {
-			ereport(WARNING, (errmsg("workload queue \"%s\" names more than %d roles or databases", queue, kMaxNamesPerQueue),
-			                  errdetail("The others are ignored.")));
+			ereport(WARNING,
+			        (errmsg("workload queue \"%s\" names more than %d roles or databases", queue, kMaxNamesPerQueue),
+			         errdetail("The others are ignored.")));
 			break;
 		}
 		strlcpy(target[count++], NameStr(*DatumGetName(elements[i])), kNameLength);

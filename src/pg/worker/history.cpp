@@ -33,9 +33,6 @@ constexpr int kBatchRecords = 256;
 constexpr size_t kBatchBytes = 1024 * 1024;
 constexpr size_t kSliceBytes = 64 * 1024;   /* copied under one hold of state_lock */
 constexpr int16 kGraphFormat = 1;           /* PlanNode[] as of version 1.0, native byte order */
-constexpr int64 kMaxPlans = 10000;
-constexpr int64 kTrimRows = 10000;          /* deleted in one transaction */
-constexpr int64 kTrimInterval = 60 * INT64CONST(1000000);
 
 struct Batch {
 	int num_records;
@@ -101,7 +98,7 @@ void Execute(SPIPlanPtr plan, Datum *values, const char *nulls, int expected)
 		elog(ERROR, "could not store history: %s", SPI_result_code_string(result));
 }
 
-/* Is the record what its kind says? Nothing but our own code writes to the ring; a crash of memory is no reason for another. */
+/* Is the record what its kind says? Only our own code writes to the ring, but a wrong length here would be a crash. */
 bool IsWhole(const RecordHeader &header, const char *payload)
 {
 	if (header.kind == RecordKind::kExperience && header.bytes >= offsetof(Experience, operators)) {
@@ -244,24 +241,6 @@ void CountOverwritten()
 	LWLockRelease(shared->state_lock);
 }
 
-/* Runs `sql` with one bigint until it has deleted less than a full portion. */
-void DeleteInPortions(const char *sql, int64 argument)
-{
-	bool more = true;
-
-	while (more) {
-		Oid types[] = {INT8OID, INT8OID};
-		Datum values[] = {Int64GetDatum(argument), Int64GetDatum(kTrimRows)};
-
-		BeginWork("deleting old history");
-		if (SPI_execute_with_args(sql, 2, types, values, nullptr, false, 0) != SPI_OK_DELETE)
-			elog(ERROR, "could not delete old history");
-		more = SPI_processed >= static_cast<uint64>(kTrimRows);
-		CommitWork();
-		CHECK_FOR_INTERRUPTS();
-	}
-}
-
 }  // namespace
 
 void WriteHistory()
@@ -296,27 +275,6 @@ void DiscardHistory()
 	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
 	ring->Discard(Reader::kHistory);
 	LWLockRelease(shared->state_lock);
-}
-
-void TrimHistory()
-{
-	LWLockAcquire(shared->state_lock, LW_SHARED);
-	const TimestampTz previous = shared->worker_finished_at;
-	LWLockRelease(shared->state_lock);
-
-	/* In the first worker that ends in another minute than the one before it. */
-	if (previous / kTrimInterval == GetCurrentTimestamp() / kTrimInterval)
-		return;
-	DeleteInPortions("DELETE FROM wlm.history WHERE id IN (SELECT id FROM wlm.history WHERE id <= "
-	                 "(SELECT id FROM wlm.history ORDER BY id DESC OFFSET $1 LIMIT 1) ORDER BY id LIMIT $2)",
-	                 setting::history_rows);
-	DeleteInPortions("DELETE FROM wlm.history WHERE id IN (SELECT id FROM wlm.history WHERE finished_at < "
-	                 "pg_catalog.now() - pg_catalog.make_interval(days => $1::pg_catalog.int4) "
-	                 "ORDER BY finished_at LIMIT $2)",
-	                 setting::history_days);
-	DeleteInPortions("DELETE FROM wlm.plan WHERE fingerprint IN (SELECT fingerprint FROM wlm.plan "
-	                 "ORDER BY last_seen DESC OFFSET $1 LIMIT $2)",
-	                 kMaxPlans);
 }
 
 void CountLostRecords()

@@ -193,7 +193,7 @@ void CheckColumns(TupleDesc description, int first, const StoredColumn *columns,
 	for (int i = 0; i < count; i++) {
 		if (TupleDescAttr(description, first + i)->atttypid != columns[i].type)
 			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-			                errmsg("column \"%s\" of the history of pg_wlm has another type than expected", columns[i].name),
+			                errmsg("column \"%s\" of the history of pg_wlm has an unexpected type", columns[i].name),
 			                errhint("Restore the table as the extension created it.")));
 	}
 }
