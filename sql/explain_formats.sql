@@ -19,8 +19,8 @@ BEGIN
 	RETURN result;
 END $$;
 CREATE FUNCTION shape(command text) RETURNS SETOF text LANGUAGE sql AS $$
-	SELECT regexp_replace(regexp_replace(regexp_replace(line, 'node \d+', 'node #', 'g'),
-	                                     '-?\d+(\.\d+)?', 'N', 'g'), ' \(raised\)', '', 'g')
+	SELECT regexp_replace(regexp_replace(regexp_replace(line, 'node \d+', 'node #', 'g'), '-?\d+(\.\d+)?', 'N', 'g'),
+	                      ' \(raised\)|(?<=Lane: )"?(normal|express)"?|(?<=Raised: )(true|false)', '', 'g')
 	FROM regexp_split_to_table(explained(command), '\n') line
 	WHERE line <> ''
 $$;
@@ -33,7 +33,7 @@ SELECT explained('EXPLAIN (FORMAT JSON) SELECT k, count(*) FROM explain_data GRO
        explained('EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) SELECT k, count(*) FROM explain_data GROUP BY k ORDER BY 2')::jsonb AS analyzed;
 SELECT jsonb_array_length(plain), jsonb_object_keys(plain -> 0) FROM documents;
 SELECT jsonb_array_length(analyzed), jsonb_object_keys(analyzed -> 0) FROM documents;
-SELECT key, CASE WHEN jsonb_typeof(value) IN ('number', 'array') THEN jsonb_typeof(value) ELSE value::text END
+SELECT key, CASE WHEN key IN ('Mode', 'Queue', 'Priority') THEN value::text ELSE jsonb_typeof(value) END
 FROM documents, jsonb_each(plain -> 0 -> 'Workload Manager') ORDER BY key COLLATE "C";
 SELECT operator ->> 'Node' AS node, operator ->> 'Plan Node Id' AS id, jsonb_array_length(operator -> 'Experts') AS experts,
        (operator ->> 'Need Low')::float <= (operator ->> 'Need High')::float AS ordered
@@ -48,7 +48,7 @@ SELECT xpath('/e:explain/e:Query/e:Workload-Manager/e:Operators/e:Operator/e:Nod
              ARRAY[ARRAY['e', 'http://www.postgresql.org/2009/explain']]);
 
 -- YAML: at the level of "Plan"
-SELECT * FROM shape('EXPLAIN (FORMAT YAML) SELECT * FROM explain_data ORDER BY t');
+SELECT * FROM shape('EXPLAIN (FORMAT YAML) SELECT * FROM explain_data ORDER BY k');
 
 -- several statements in one document
 CREATE RULE also AS ON INSERT TO explain_data DO ALSO SELECT count(*) FROM explain_data a JOIN explain_data b USING (id);

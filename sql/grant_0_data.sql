@@ -44,9 +44,15 @@ DECLARE
 BEGIN
 	FOR round IN 1..6 LOOP
 		spilled := spills(query, settings);
-		EXIT WHEN round > 2 AND NOT spilled;
+		EXIT WHEN round > 1 AND NOT spilled;
 		PERFORM wlm.flush();
 	END LOOP;
 	RETURN spilled;
 END
+$$;
+
+-- A number anywhere in the plan of a query that is run, the largest if there are several.
+CREATE FUNCTION largest(plan jsonb, property text) RETURNS numeric
+LANGUAGE sql AS $$
+	SELECT max((v #>> '{}')::numeric) FROM jsonb_path_query(plan, ('strict $.**."' || property || '"')::jsonpath) v
 $$;

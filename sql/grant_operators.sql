@@ -17,8 +17,6 @@ INSERT INTO cases VALUES
 ('hashed grouping sets', 'enable_sort=off',
  'SELECT pad || id, v, count(*) FROM fact GROUP BY GROUPING SETS ((1), (2), ())'),
 ('incremental sort', 'enable_seqscan=off enable_sort=off enable_bitmapscan=off', 'SELECT * FROM wide_groups ORDER BY a, b, c'),
-('memoize', 'enable_hashjoin=off enable_mergejoin=off enable_seqscan=on',
- 'SELECT count(label) FROM (SELECT * FROM fact UNION ALL SELECT * FROM fact) f JOIN dim ON dim.k = f.k'),
 ('ordered aggregate', '', 'SELECT length(string_agg(pad, '','' ORDER BY id)) FROM (SELECT * FROM fact ORDER BY pad, k OFFSET 0) f'),
 ('sort', '', 'SELECT * FROM fact ORDER BY pad, k'),
 ('sort below insert', '', 'INSERT INTO target SELECT k, pad FROM fact ORDER BY pad, k'),
@@ -30,7 +28,31 @@ INSERT INTO cases VALUES
 ('window', '',
  'SELECT sum(v) OVER (ORDER BY pad, id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM fact');
 
-SELECT name, spills(query, settings, 'off') AS off, spills(query, settings, 'observe') AS observe,
-       spills_at_last(query, settings) AS auto
+SELECT name, spills(query, settings, 'off') AS off, spills_at_last(query, settings) AS auto
 FROM cases ORDER BY name;
 SHOW work_mem;
+
+-- The other modes only watch.
+SELECT spills(query, settings, 'observe') FROM cases WHERE name = 'sort';
+
+-- Memoize forgets instead of spilling.
+SET enable_hashjoin = off; SET enable_mergejoin = off; SET max_parallel_workers_per_gather = 0;
+CREATE FUNCTION evictions() RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+	plan jsonb;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) SELECT count(label) FROM (SELECT * FROM fact UNION ALL SELECT * FROM fact) f '
+		'JOIN dim ON dim.k = f.v * 200' INTO plan;
+	RETURN grant_test.largest(plan, 'Cache Evictions') > 0;
+END
+$$;
+SET work_mem = '64kB';
+SET wlm.mode = off;
+SELECT evictions();
+SET wlm.mode = auto;
+SELECT evictions() IS NOT NULL AS memoize_is_used;
+SELECT wlm.flush();
+SELECT evictions();
+RESET ALL;
+DROP TABLE grant_test.cases, grant_test.target, grant_test.wide_groups;

@@ -63,7 +63,7 @@ RESET ROLE;
 
 -- explain(): digits blotted out
 CREATE FUNCTION shape(sql text) RETURNS SETOF text LANGUAGE sql AS
-$$ SELECT regexp_replace(regexp_replace(regexp_replace(line, 'node \d+', 'node #', 'g'), '-?\d+(\.\d+)?', 'N', 'g'), '\(raised\)', '', 'g')
+$$ SELECT regexp_replace(regexp_replace(regexp_replace(line, 'node \d+', 'node #', 'g'), '-?\d+(\.\d+)?', 'N', 'g'), ' \(raised\)|(?<=Lane: )(normal|express)', '', 'g')
    FROM wlm.explain(sql) AS line $$;
 SELECT * FROM shape('SELECT k, count(*) FROM predict_data GROUP BY k ORDER BY 2');
 SELECT * FROM shape('SELECT * FROM predict_data a, predict_data b ORDER BY a.t');
