@@ -35,6 +35,8 @@ constexpr double kMemoizeTuple = 16;
 constexpr double kMemoizeDefaultEntries = 1024;
 constexpr double kBitmapEntry = 48 + 2 * kPointer;
 constexpr double kLeastBitmapEntries = 128;
+constexpr double kHeapRows = 1.7;           /* rows per row of the bound still counted once the heap stands (measured) */
+constexpr double kSimpleHashFill = 0.9;     /* SH_FILLFACTOR */
 constexpr double kFullSortGroup = 64;       /* DEFAULT_MAX_FULL_SORT_GROUP_SIZE */
 
 constexpr double kMostRows = 1e15;
@@ -80,13 +82,20 @@ double ParallelDivisor(double processes) noexcept
 	return std::max(workers + std::max(1.0 - 0.3 * workers, 0.0), 1.0);
 }
 
-double SortBytes(double rows, double width, bool bounded, bool single_datum) noexcept
+double SortBytes(double rows, double width, bool single_datum) noexcept
 {
 	const double array = std::max(NextPowerOfTwo(rows), kFirstSortArray) * kSortTuple;
-	if (single_datum)
-		return array;
-	const double tuple = kMinimalTupleHeader + MaxAlign(width);
-	return array + rows * (bounded ? AllocChunk(tuple) : tuple + kGenerationChunkHeader);
+	const double tuple = kMinimalTupleHeader + MaxAlign(width) + kGenerationChunkHeader;
+	return array + (single_datum ? 0 : rows * tuple);
+}
+
+/* A sort that knows its LIMIT collects twice as many rows before it turns into a heap of `bound` rows. */
+double TopNBytes(double rows, double bound, double width) noexcept
+{
+	const double collected = std::min(rows, 2 * bound);
+	const double kept = rows > 2 * bound ? kHeapRows * bound : collected;
+	const double array = std::max(NextPowerOfTwo(collected), kFirstSortArray) * kSortTuple;
+	return array + kept * AllocChunk(kMinimalTupleHeader + MaxAlign(width));
 }
 
 /* Rows that a LIMIT lets through to this sort (ExecSetTupleBound); 0 = no bound. */
@@ -145,12 +154,17 @@ double GroupRows(const PlanNode &sort, const PlanNode *child, double rows) noexc
 	return std::clamp(rows * first / all, std::min(rows, kFullSortGroup), std::max(rows, kFullSortGroup));
 }
 
-/* hash_agg_entry_size(), for tables of groups that cannot or need not spill too. */
+/*
+ * The parts of hash_agg_entry_size(), each as large as it is really allocated, for the limit is
+ * checked against allocated memory. Also for tables of groups that have no limit.
+ */
 double GroupBytes(double groups, double width, double num_states, double state_bytes) noexcept
 {
-	const double per_group = num_states > 0 ? kAllocChunkHeader + num_states * kPerGroupState : 0;
-	const double states = state_bytes > 0 ? kAllocChunkHeader + state_bytes : 0;
-	return groups * (kTupleHashEntry + kAllocChunkHeader + kMinimalTupleHeader + width + per_group + states);
+	const double table = NextPowerOfTwo(groups / kSimpleHashFill) * kTupleHashEntry;
+	const double tuple = AllocChunk(kMinimalTupleHeader + width);
+	const double per_group = num_states > 0 ? AllocChunk(num_states * kPerGroupState) : 0;
+	const double states = state_bytes > 0 ? AllocChunk(state_bytes) : 0;
+	return table + groups * (tuple + per_group + states);
 }
 
 double MemoizeBytes(const Input &input) noexcept
@@ -190,16 +204,16 @@ double Bytes(const PlanGraph &graph, const PlanNode &node, int16_t index) noexce
 		case MemoryClass::kSort:
 		{
 			const double bound = TupleBound(graph, node);
-			const bool bounded = bound > 0 && bound < input.rows;
-			const bool single_datum = node.num_columns == 1 && input.width <= kPointer;
-			return SortBytes(bounded ? bound : input.rows, input.width, bounded, single_datum);
+			if (bound > 0 && bound < input.rows)
+				return TopNBytes(input.rows, bound, input.width);
+			return SortBytes(input.rows, input.width, node.num_columns == 1 && input.width <= kPointer);
 		}
 		case MemoryClass::kIncrementalSort:
 		{
 			/* one sort for small groups and one for large ones live side by side */
 			const double rows = GroupRows(node, child, input.rows);
-			return SortBytes(std::min(input.rows, kFullSortGroup), input.width, false, false) +
-				   SortBytes(rows, input.width, false, false);
+			return SortBytes(std::min(input.rows, kFullSortGroup), input.width, false) +
+				   SortBytes(rows, input.width, false);
 		}
 		case MemoryClass::kHash:
 			return HashBytes(input);
