@@ -127,7 +127,7 @@ class Driver {
 		if (kind < arrivals)
 			Arrive();
 		else if ((kind = Below(620)) < 240)
-			Finish(handle);
+			Finish(Chance(0.2) ? handle : SomeoneRunning(handle));
 		else if (kind < 270)
 			Cancel(handle);
 		else if (kind < 330)
@@ -148,6 +148,16 @@ class Driver {
 			Configure();
 		else
 			Nonsense();
+	}
+
+	QueryHandle SomeoneRunning(QueryHandle from) const
+	{
+		for (QueryHandle i = 0; i < max_queries_; i++) {
+			const QueryHandle handle = (from + i) % max_queries_;
+			if (shadow_.queries[static_cast<size_t>(handle)].state == QueryState::kRunning)
+				return handle;
+		}
+		return from;
 	}
 
 	void Arrive()
@@ -345,7 +355,7 @@ class Driver {
 				std::snprintf(config.queues[i].name, sizeof(config.queues[i].name), "%s", old.name);
 				config.queues[i].in_use = old.in_use;
 			}
-			config.budget_kb = static_cast<int64_t>(static_cast<double>(shadow_.config.budget_kb) * (0.5 + Skewed(2)));
+			config.budget_kb = static_cast<int64_t>(static_cast<double>(shadow_.config.budget_kb) * (0.7 + Skewed(3)));
 		}
 		policy_->Configure(config, caller_ms_);
 		shadow_.Configured();

@@ -22,6 +22,13 @@
 
 namespace wlm {
 
+/* One search for somebody to start. */
+struct Policy::Scan {
+	QueryHandle unfit[policy::kMaxUnfit];   /* whose turn had come: passed by the one that starts */
+	int num_unfit;
+	int num_behind_heads;
+};
+
 /* A query that wants more slots than its queue has is satisfied with all of them. */
 int32_t Policy::SlotsNeeded(const Entry &entry) const noexcept
 {
@@ -153,7 +160,7 @@ void Policy::Claim(QueryHandle handle, bool budget) noexcept
 }
 
 /* The turn of this query has come. True if it started; else it is added to those that are passed by the next that starts. */
-bool Policy::TryStart(QueryHandle handle, QueryHandle *unfit, int *num_unfit) noexcept
+bool Policy::TryStart(QueryHandle handle, Scan &scan) noexcept
 {
 	Entry &entry = entries()[handle];
 	if (Wanted(entry) > 0 && claimant_ != kNoQuery && claimant_ != handle) {
@@ -174,20 +181,20 @@ bool Policy::TryStart(QueryHandle handle, QueryHandle *unfit, int *num_unfit) no
 		}
 	}
 	if (!fits) {
-		if (*num_unfit < policy::kMaxUnfit)
-			unfit[(*num_unfit)++] = handle;
+		if (scan.num_unfit < policy::kMaxUnfit)
+			scan.unfit[scan.num_unfit++] = handle;
 		return false;
 	}
 
-	for (int i = 0; i < *num_unfit; i++)
-		entries()[unfit[i]].passed++;
+	for (int i = 0; i < scan.num_unfit; i++)
+		entries()[scan.unfit[i]].passed++;
 	ChargeLevel(static_cast<int>(entry.priority));
 	StartQueued(handle, false, true);
 	return true;
 }
 
 /* Merges the wait lists of one level by key, as far as their queues have slots. */
-bool Policy::StartFromLevel(int level, QueryHandle *unfit, int *num_unfit) noexcept
+bool Policy::StartFromLevel(int level, Scan &scan) noexcept
 {
 	const Entry *const table = entries();
 	const bool critical = level == static_cast<int>(Priority::kCritical);
@@ -218,35 +225,41 @@ bool Policy::StartFromLevel(int level, QueryHandle *unfit, int *num_unfit) noexc
 				best = index;
 		}
 		const QueryHandle handle = cursor[best];
-		if (TryStart(handle, unfit, num_unfit))
+		if (TryStart(handle, scan))
 			return true;
 		cursor[best] = table[handle].next;
-		if (cursor[best] == kNoQuery || ++seen[best] > policy::kLookAhead ||
+		if (cursor[best] == kNoQuery || ++seen[best] > policy::kLookAhead || scan.num_behind_heads >= policy::kMaxLookAhead ||
 			(!critical && queues_[best].claimant == handle))
 			open &= ~(uint64_t{1} << best);
+		else
+			scan.num_behind_heads++;
 	}
 	return false;
 }
 
 bool Policy::StartNext() noexcept
 {
-	QueryHandle unfit[policy::kMaxUnfit];
-	int num_unfit = 0;
+	Scan scan;
+	scan.num_unfit = 0;
+	scan.num_behind_heads = 0;
 
 	if (claimant_ != kNoQuery) {
 		const Entry &entry = entries()[claimant_];
 		const bool slot = entry.priority == Priority::kCritical || SlotFree(entry);
 		if (BudgetFits(entry, false)) {
 			if (slot && ShareFits(entry))
-				return TryStart(claimant_, unfit, &num_unfit);
-			claimant_ = kNoQuery;       /* it is something of its queue that lacks: keeping memory free would help nobody */
+				return TryStart(claimant_, scan);
+			claimant_ = kNoQuery;   /* it is something of its queue that lacks: keeping memory free would help nobody */
 		}
 	}
+
+	if (claimant_ != kNoQuery && num_without_memory_ == 0)
+		return false;   /* everyone waits for the claimant: the usual state of an overload, and cheap */
 
 	int order[kNumPriorities];
 	const int num_levels = OrderLevels(order);
 	for (int i = 0; i < num_levels; i++) {
-		if (StartFromLevel(order[i], unfit, &num_unfit))
+		if (StartFromLevel(order[i], scan))
 			return true;
 	}
 	return false;

@@ -166,6 +166,7 @@ void Policy::Adopt(const PolicyConfig &config) noexcept
 	budget_kb_ = config_.budget_kb;
 	claimant_ = kNoQuery;
 	num_queued_ = 0;
+	num_without_memory_ = 0;
 	withheld_kb_ = 0;
 	double guarantees = 0;
 	for (int i = 0; i < config_.num_queues; i++)

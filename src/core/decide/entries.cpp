@@ -91,6 +91,7 @@ void Policy::Enqueue(QueryHandle handle) noexcept
 	levels_[level].queues |= uint64_t{1} << entry.queue;
 	queue.counters.num_queued++;
 	num_queued_++;
+	num_without_memory_ += Wanted(entry) == 0 ? 1 : 0;
 	UpdateWithheld(entry.queue);
 }
 
@@ -111,6 +112,7 @@ void Policy::Dequeue(QueryHandle handle) noexcept
 	queue.counters.num_queued--;
 	queue.counters.total_queue_ms += clock_ms_ - entry.arrived_ms;
 	num_queued_--;
+	num_without_memory_ -= Wanted(entry) == 0 ? 1 : 0;
 	UpdateWithheld(entry.queue);
 }
 

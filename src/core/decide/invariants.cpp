@@ -23,6 +23,7 @@ struct Policy::Recount {
 	int32_t num_active;
 	int32_t num_queued;
 	int32_t num_untaken;
+	int32_t num_without_memory;
 };
 
 /* Sizes, limits, clock: what the other checks build on. */
@@ -105,6 +106,7 @@ const char *Policy::CheckEntries(Recount &recount) const noexcept
 			if (untaken || entry.lane != Lane::kNormal || !(std::fabs(entry.key - key) <= 1e-9 * (1 + std::fabs(key))))
 				return "a waiting query has a wrong key, lane or flag";
 			recount.num_queued++;
+			recount.num_without_memory += Wanted(entry) == 0 ? 1 : 0;
 			counters.num_queued++;
 			recount.num_waiting[entry.queue][static_cast<int>(entry.priority)]++;
 			continue;
@@ -178,7 +180,8 @@ const char *Policy::CheckLists() const noexcept
 
 const char *Policy::CheckQueues(const Recount &recount) const noexcept
 {
-	if (recount.num_active != num_active_ || recount.num_queued != num_queued_ || recount.num_untaken != untaken_.length)
+	if (recount.num_active != num_active_ || recount.num_queued != num_queued_ ||
+		recount.num_without_memory != num_without_memory_ || recount.num_untaken != untaken_.length)
 		return "the number of queries is wrong";
 	if (recount.reserved_kb != reserved_kb_ || recount.express_kb != express_kb_)
 		return "reservations do not add up";

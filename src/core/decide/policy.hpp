@@ -285,8 +285,9 @@ class Policy {
 	void StartQueued(QueryHandle handle, bool forced, bool tell) noexcept;
 	void Claim(QueryHandle handle, bool budget) noexcept;
 	bool StartNext() noexcept;
-	bool StartFromLevel(int level, QueryHandle *unfit, int *num_unfit) noexcept;
-	bool TryStart(QueryHandle handle, QueryHandle *unfit, int *num_unfit) noexcept;
+	struct Scan;
+	bool StartFromLevel(int level, Scan &scan) noexcept;
+	bool TryStart(QueryHandle handle, Scan &scan) noexcept;
 	void Dispatch() noexcept;
 	/* priorities.cpp */
 	int OrderLevels(int (&order)[kNumPriorities]) const noexcept;
@@ -313,9 +314,10 @@ class Policy {
 	int32_t num_active_;
 	int32_t num_queued_;
 	int32_t free_;                  /* head of the free list */
+	int32_t num_without_memory_;    /* of the queued ones, those that want none */
+	uint32_t started_;              /* the clock has been set */
 	EntryList untaken_;             /* admitted, not yet returned by TakeAdmitted() */
 	QueryHandle claimant_;          /* the starved query that free memory is kept for */
-	uint32_t started_;              /* the clock has been set */
 	double clock_ms_;               /* caller's clock + offset_ms_; never goes back */
 	double offset_ms_;
 	int64_t budget_kb_;

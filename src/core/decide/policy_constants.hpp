@@ -20,8 +20,12 @@ inline constexpr double kClockSlackMs = 0.01;       /* rounding of deadlines */
 inline constexpr int64_t kMaxMemoryKb = int64_t{1} << 44;   /* keeps sums of a million entries in range */
 inline constexpr int32_t kMaxSlots = 1 << 16;
 
-/* How many queries of one wait list are looked at behind a head that does not fit. Bounds the cost of a dispatch. */
+/*
+ * Bounds of the cost of a dispatch: how many queries of one wait list are looked at behind a head that does not fit,
+ * and how many behind all heads together. Heads themselves are always looked at.
+ */
 inline constexpr int kLookAhead = 8;
+inline constexpr int kMaxLookAhead = 64;
 inline constexpr int kMaxUnfit = 64;
 
 /* Stride of priority i: 32 / weight, with weights 1, 2, 4, 8, 16, 32 from lowest to critical. */

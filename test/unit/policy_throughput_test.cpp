@@ -1,0 +1,66 @@
+/*
+ * policy_throughput_test.cpp
+ *
+ * Prints how many decisions a second the Policy takes with 1,000 waiters. Not
+ * asserted: machines differ.
+ */
+#include <gtest/gtest.h>
+
+#include <ctime>
+#include <random>
+
+#include "policy_fixture.hpp"
+
+namespace wlm {
+namespace {
+
+class PolicyThroughputTest : public test::PolicyFixture {
+  protected:
+	/* Keeps 1,000 waiting: each round one ends, the next starts, one arrives. */
+	void Measure(const char *what, int32_t num_queues, int64_t memory_kb)
+	{
+		config.queues[0].max_slots = 32;
+		for (int i = 1; i < num_queues; i++)
+			AddQueue(("q" + std::to_string(i)).c_str(), 32);
+		config.max_wait_ms = 1e9;
+		Start(2000);
+		std::mt19937_64 random(1);
+		std::vector<QueryHandle> running;
+		const auto arrive = [&] {
+			const auto priority = static_cast<Priority>(random() % 5);
+			const Decision decision = Arrive({.queue = static_cast<int32_t>(random() % static_cast<uint64_t>(num_queues)),
+				.priority = priority, .time_ms = static_cast<double>(random() % 60000),
+				.memory_kb = memory_kb == 0 ? 0 : static_cast<int64_t>(random() % static_cast<uint64_t>(memory_kb))});
+			if (decision.verdict == Verdict::kAdmitted)
+				running.push_back(decision.handle);
+		};
+		while (policy->num_queued() < 1000)
+			arrive();
+
+		const int rounds = 50000;
+		const std::clock_t start = std::clock();
+		for (int i = 0; i < rounds; i++) {
+			now += 10;
+			if (!running.empty()) {
+				const size_t which = random() % running.size();
+				policy->Finish(running[which], now);
+				running[which] = running.back();
+				running.pop_back();
+			}
+			for (QueryHandle handle = policy->TakeAdmitted(); handle != kNoQuery; handle = policy->TakeAdmitted())
+				running.push_back(handle);
+			if (policy->num_queued() < 1000)
+				arrive();
+		}
+		const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+		std::printf("%s: %.0f arrivals and ends per CPU second, %d waiting, %zu bytes per query\n", what, 2 * rounds / seconds,
+			policy->num_queued(), Policy::BytesNeeded(2) - Policy::BytesNeeded(1));
+	}
+};
+
+TEST_F(PolicyThroughputTest, WaitingForSlots) { Measure("one queue, waiting for slots", 1, 0); }
+TEST_F(PolicyThroughputTest, WaitingForMemory) { Measure("one queue, waiting for memory", 1, 300000); }
+TEST_F(PolicyThroughputTest, SixtyFourQueuesWaitingForMemory) { Measure("64 queues, waiting for memory", 64, 300000); }
+
+}  // namespace
+}  // namespace wlm
