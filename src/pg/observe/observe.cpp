@@ -44,22 +44,19 @@ float ContextKb(const QueryDesc *query_desc)
 	return static_cast<float>(MemoryContextMemAllocated(query_desc->estate->es_query_cxt, true)) / 1024.0f;
 }
 
-bool IsLimit(const PlanState *state)
-{
-	return IsA(state, LimitState);
-}
+bool IsLimit(const PlanState *state) { return IsA(state, LimitState); }
 
 /* ---- leader ---- */
 
 /* Of one memory slot, over folded members and processes. */
 struct SlotReading {
 	uint8 flags;
-	uint8 processes;      /* at least: of folded members the one with the most workers counts */
-	bool own;             /* this process is among them */
-	float peak_kb;        /* largest process */
+	uint8 processes; /* at least: of folded members the one with the most workers counts */
+	bool own;        /* this process is among them */
+	float peak_kb;   /* largest process */
 	float needed_kb;
-	float total_kb;       /* all processes, and all folded members: they live side by side */
-	float rows;           /* negative = not counted */
+	float total_kb; /* all processes, and all folded members: they live side by side */
+	float rows;     /* negative = not counted */
 };
 
 struct LeaderWalk {
@@ -107,19 +104,17 @@ bool WalkLeader(PlanState *state, void *context)
 	OperatorReading reading;
 	SlotReading *slot = SlotOf(walk, state->plan->plan_node_id);
 
-	if (slot != nullptr)
-	{
+	if (slot != nullptr) {
 		const double limit_kb = static_cast<double>(OperatorOf(walk, slot).granted_kb);
 		if (ReadOperator(state, limit_kb, walk->cut_short, &reading))
 			AddOwn(walk, reading, false);
 		if (walk->query->sampled && state->instrument != nullptr)
 			slot->rows = std::max(slot->rows, 0.0f) +
-						 static_cast<float>(state->instrument->ntuples + state->instrument->tuplecount);
+				static_cast<float>(state->instrument->ntuples + state->instrument->tuplecount);
 	}
 
 	ListCell *cell;
-	foreach (cell, state->subPlan)
-	{
+	foreach (cell, state->subPlan) {
 		if (ReadHashedSubPlan(static_cast<SubPlanState *>(lfirst(cell)), &reading))
 			AddOwn(walk, reading, true);
 	}
@@ -155,8 +150,7 @@ float AddWorkers(LeaderWalk *walk)
 	SpinLockAcquire(&query_slot->mutex);
 	const float memory_kb = query_slot->worker_memory_kb;
 	const int num_reports = std::clamp(query_slot->num_reports, 0, kMaxMemoryNodes);
-	for (int i = 0; i < num_reports; i++)
-	{
+	for (int i = 0; i < num_reports; i++) {
 		const WorkerReport &report = query_slot->reports[i];
 		SlotReading *slot = SlotOf(walk, report.plan_node_id);
 		if (slot != nullptr)
@@ -189,8 +183,7 @@ bool WalkWorker(PlanState *state, void *context)
 	if (ReadOperator(state, 0, walk->cut_short, &reading))
 		KeepReading(walk, reading);
 	ListCell *cell;
-	foreach (cell, state->subPlan)
-	{
+	foreach (cell, state->subPlan) {
 		if (ReadHashedSubPlan(static_cast<SubPlanState *>(lfirst(cell)), &reading))
 			KeepReading(walk, reading);
 	}
@@ -220,8 +213,7 @@ WorkerReport *FindReport(QuerySlot *slot, int guess, int32 plan_node_id)
 {
 	if (guess < slot->num_reports && slot->reports[guess].plan_node_id == plan_node_id)
 		return &slot->reports[guess];
-	for (int i = 0; i < slot->num_reports; i++)
-	{
+	for (int i = 0; i < slot->num_reports; i++) {
 		if (slot->reports[i].plan_node_id == plan_node_id)
 			return &slot->reports[i];
 	}
@@ -237,8 +229,7 @@ void Publish(QuerySlot *slot, const WorkerWalk &walk, float memory_kb)
 {
 	SpinLockAcquire(&slot->mutex);
 	slot->worker_memory_kb += memory_kb;
-	for (int i = 0; i < walk.num_readings; i++)
-	{
+	for (int i = 0; i < walk.num_readings; i++) {
 		const OperatorReading &reading = walk.readings[i];
 		WorkerReport *report = FindReport(slot, i, reading.plan_node_id);
 		if (report == nullptr)
@@ -274,8 +265,7 @@ void ObserveLeader(ManagedQuery *query)
 	float shared_kb = 0;
 	Experience *experience = &query->experience;
 	const int num_operators = std::clamp<int>(experience->num_operators, 0, kMaxMemoryNodes);
-	for (int i = 0; i < num_operators; i++)
-	{
+	for (int i = 0; i < num_operators; i++) {
 		const SlotReading &slot = walk.slots[i];
 		OperatorExperience *op = &experience->operators[i];
 		op->actual_rows = slot.rows;

@@ -49,15 +49,9 @@ constexpr double kBatchFileBuffer = BLCKSZ + 128;
 constexpr int kSampledChunks = 32;
 constexpr double kFirstHashBuckets = 1024;
 
-double PowerOfTwo(double count)
-{
-	return std::exp2(std::ceil(std::log2(std::max(count, 1.0))));
-}
+double PowerOfTwo(double count) { return std::exp2(std::ceil(std::log2(std::max(count, 1.0)))); }
 
-double SessionLimitKb(double multiplier)
-{
-	return static_cast<double>(work_mem) * multiplier;
-}
+double SessionLimitKb(double multiplier) { return static_cast<double>(work_mem) * multiplier; }
 
 bool Report(OperatorReading *reading, double peak_kb, double needed_kb, int flags)
 {
@@ -89,8 +83,7 @@ double SortNeededKb(const PlanState *state, double disk_kb, bool datum)
 	double on_tape = kTapeLength + std::max(width, static_cast<double>(sizeof(Datum)));
 	double tuple = 0;
 
-	if (!datum)
-	{
+	if (!datum) {
 		const double length = MAXALIGN(SizeofMinimalTupleHeader) + width;
 		on_tape = kTapeLength + length - static_cast<double>(MINIMAL_TUPLE_DATA_OFFSET);
 		tuple = kChunkHeader + MAXALIGN(static_cast<Size>(length));
@@ -101,7 +94,7 @@ double SortNeededKb(const PlanState *state, double disk_kb, bool datum)
 }
 
 bool FromTuplesort(const PlanState *state, const TuplesortInstrumentation &stats, double limit_kb, bool datum,
-				   int flags, OperatorReading *reading)
+                   int flags, OperatorReading *reading)
 {
 	const double used_kb = static_cast<double>(stats.spaceUsed);
 	if (stats.spaceType == SORT_SPACE_TYPE_MEMORY)
@@ -130,8 +123,7 @@ bool ReadIncrementalSort(const IncrementalSortState *sort, double limit_kb, bool
 	int all_flags = 0;
 	Tuplesortstate *const states[] = {sort->fullsort_state, sort->prefixsort_state};
 
-	for (Tuplesortstate *state : states)
-	{
+	for (Tuplesortstate *state : states) {
 		if (state == nullptr)
 			continue;
 		TuplesortInstrumentation stats;
@@ -153,8 +145,7 @@ double AverageTupleBytes(const HashJoinTableData *table)
 	int chunks = 0;
 
 	for (HashMemoryChunk chunk = table->chunks; chunk != nullptr && chunks < kSampledChunks;
-		 chunk = chunk->next.unshared, chunks++)
-	{
+	     chunk = chunk->next.unshared, chunks++) {
 		bytes += static_cast<double>(chunk->used);
 		tuples += chunk->ntuples;
 	}
@@ -170,20 +161,17 @@ bool ReadHash(const HashState *hash, OperatorReading *reading)
 	double batches = 1;
 
 	/* tables before a rescan leave their numbers here, if rows are counted */
-	if (instrument != nullptr)
-	{
+	if (instrument != nullptr) {
 		peak = static_cast<double>(instrument->space_peak);
 		batches = std::max(1, instrument->nbatch);
 	}
-	if (table != nullptr)
-	{
+	if (table != nullptr) {
 		peak = std::max(peak, static_cast<double>(table->spacePeak));
 		batches = std::max(batches, static_cast<double>(table->nbatch));
 	}
 	if (peak <= 0)
 		return false;
-	if (batches <= 1)
-	{
+	if (batches <= 1) {
 		/* still attached: others may be adding to it */
 		const bool unfinished = parallel && table != nullptr && table->parallel_state != nullptr;
 		return Report(reading, peak / kKb, peak / kKb, unfinished ? kCensored : 0);
@@ -200,7 +188,7 @@ bool ReadHash(const HashState *hash, OperatorReading *reading)
 	const bool measured = tuple > 0;
 	if (!measured)
 		tuple = HJTUPLE_OVERHEAD + MAXALIGN(SizeofMinimalTupleHeader) +
-				MAXALIGN(static_cast<Size>(std::max(hash->ps.plan->plan_width, 1)));
+			MAXALIGN(static_cast<Size>(std::max(hash->ps.plan->plan_width, 1)));
 	const double buckets = std::max(PowerOfTwo(tuples), kFirstHashBuckets) * sizeof(HashJoinTuple);
 	return Report(reading, peak_kb, (tuples * tuple + buckets) / kKb, measured ? kSpilled : kSpilled | kCensored);
 }
@@ -208,7 +196,7 @@ bool ReadHash(const HashState *hash, OperatorReading *reading)
 bool ReadHashAgg(const AggState *state, OperatorReading *reading)
 {
 	if ((state->aggstrategy != AGG_HASHED && state->aggstrategy != AGG_MIXED) || !state->table_filled ||
-		state->hash_mem_peak == 0)
+	    state->hash_mem_peak == 0)
 		return false;
 
 	const double peak_kb = static_cast<double>(state->hash_mem_peak) / kKb;
@@ -217,11 +205,10 @@ bool ReadHashAgg(const AggState *state, OperatorReading *reading)
 
 	/* rows out are groups, where no HAVING and no other grouping set is in the way */
 	const bool rows_are_groups = state->num_hashes == 1 && state->aggstrategy == AGG_HASHED &&
-								 state->ss.ps.qual == nullptr && state->hash_batches == NIL;
+		state->ss.ps.qual == nullptr && state->hash_batches == NIL;
 	const double groups = rows_are_groups ? RowsOfOnlyLoop(&state->ss.ps) : -1;
 	const double batches = std::max(state->hash_batches_used, 2);
-	if (groups > 0)
-	{
+	if (groups > 0) {
 		const double entry = std::max(state->hashentrysize, static_cast<double>(sizeof(TupleHashEntryData)));
 		const double buckets = PowerOfTwo(groups / 0.9) * sizeof(TupleHashEntryData);
 		/* the last batch measured the entries; too small a batch measures whole memory blocks */
@@ -268,37 +255,29 @@ double GroupTableKb(const TupleHashTableData *table, MemoryContext context)
 bool ReadOperator(const PlanState *state, double limit_kb, bool cut_short, OperatorReading *reading)
 {
 	reading->plan_node_id = state->plan->plan_node_id;
-	switch (nodeTag(state))
-	{
-		case T_SortState:
-			return ReadSort(reinterpret_cast<const SortState *>(state), limit_kb, reading);
+	switch (nodeTag(state)) {
+		case T_SortState: return ReadSort(reinterpret_cast<const SortState *>(state), limit_kb, reading);
 		case T_IncrementalSortState:
 			return ReadIncrementalSort(reinterpret_cast<const IncrementalSortState *>(state), limit_kb, cut_short,
-									   reading);
-		case T_HashState:
-			return ReadHash(reinterpret_cast<const HashState *>(state), reading);
-		case T_AggState:
-			return ReadHashAgg(reinterpret_cast<const AggState *>(state), reading);
-		case T_MemoizeState:
-			return ReadMemoize(reinterpret_cast<const MemoizeState *>(state), cut_short, reading);
-		case T_RecursiveUnionState:
-		{
+			                           reading);
+		case T_HashState: return ReadHash(reinterpret_cast<const HashState *>(state), reading);
+		case T_AggState: return ReadHashAgg(reinterpret_cast<const AggState *>(state), reading);
+		case T_MemoizeState: return ReadMemoize(reinterpret_cast<const MemoizeState *>(state), cut_short, reading);
+		case T_RecursiveUnionState: {
 			const RecursiveUnionState *recursive = reinterpret_cast<const RecursiveUnionState *>(state);
 			if (recursive->hashtable == nullptr || !recursive->recursing)
 				return false;
 			const double kb = GroupTableKb(recursive->hashtable, recursive->hashtable->tablecxt);
 			return Report(reading, kb, kb, cut_short ? kCensored : 0);
 		}
-		case T_SetOpState:
-		{
+		case T_SetOpState: {
 			const SetOpState *set_op = reinterpret_cast<const SetOpState *>(state);
 			if (set_op->hashtable == nullptr || !set_op->table_filled)
 				return false;
 			const double kb = GroupTableKb(set_op->hashtable, set_op->hashtable->tablecxt);
 			return Report(reading, kb, kb, 0);
 		}
-		default:
-			return false;
+		default: return false;
 	}
 }
 
@@ -314,16 +293,12 @@ bool ReadHashedSubPlan(const SubPlanState *state, OperatorReading *reading)
 
 bool PassesCut(const PlanState *state)
 {
-	switch (nodeTag(state))
-	{
+	switch (nodeTag(state)) {
 		case T_SortState:
 		case T_HashState:
-		case T_SetOpState:
-			return false;
-		case T_AggState:
-			return reinterpret_cast<const AggState *>(state)->aggstrategy == AGG_SORTED;
-		default:
-			return true;
+		case T_SetOpState: return false;
+		case T_AggState: return reinterpret_cast<const AggState *>(state)->aggstrategy == AGG_SORTED;
+		default: return true;
 	}
 }
 

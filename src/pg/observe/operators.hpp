@@ -17,9 +17,9 @@ namespace wlm {
 
 struct OperatorReading {
 	int32 plan_node_id;
-	uint8 flags;            /* OperatorFlag */
-	float peak_kb;          /* of this process */
-	float needed_kb;        /* to have stayed in memory; a lower bound if kCensored */
+	uint8 flags;     /* OperatorFlag */
+	float peak_kb;   /* of this process */
+	float needed_kb; /* to have stayed in memory; a lower bound if kCensored */
 };
 
 /*

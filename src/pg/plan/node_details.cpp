@@ -19,10 +19,7 @@ namespace {
 
 constexpr uint64_t kIdentitySeed = Mix(0x6e6f6465);
 
-uint8_t Saturate(int64_t count)
-{
-	return static_cast<uint8_t>(std::clamp<int64_t>(count, 0, 255));
-}
+uint8_t Saturate(int64_t count) { return static_cast<uint8_t>(std::clamp<int64_t>(count, 0, 255)); }
 
 template <typename Type>
 Type *As(Plan *plan)
@@ -30,28 +27,17 @@ Type *As(Plan *plan)
 	return reinterpret_cast<Type *>(plan);
 }
 
-Node *AsNode(List *list)
-{
-	return reinterpret_cast<Node *>(list);
-}
+Node *AsNode(List *list) { return reinterpret_cast<Node *>(list); }
 
-void Add(PlanReader *reader, uint64_t value)
-{
-	reader->hash = Combine(reader->hash, value);
-}
+void Add(PlanReader *reader, uint64_t value) { reader->hash = Combine(reader->hash, value); }
 
 JoinKind JoinKindOf(JoinType type)
 {
-	switch (type)
-	{
-		case JOIN_INNER:
-			return JoinKind::kInner;
-		case JOIN_LEFT:
-			return JoinKind::kLeft;
-		case JOIN_FULL:
-			return JoinKind::kFull;
-		case JOIN_RIGHT:
-			return JoinKind::kRight;
+	switch (type) {
+		case JOIN_INNER: return JoinKind::kInner;
+		case JOIN_LEFT: return JoinKind::kLeft;
+		case JOIN_FULL: return JoinKind::kFull;
+		case JOIN_RIGHT: return JoinKind::kRight;
 		case JOIN_SEMI:
 #if PG_VERSION_NUM >= 180000
 		case JOIN_RIGHT_SEMI:
@@ -62,8 +48,7 @@ JoinKind JoinKindOf(JoinType type)
 		case JOIN_RIGHT_ANTI:
 #endif
 			return JoinKind::kAnti;
-		default:
-			return JoinKind::kOther;
+		default: return JoinKind::kOther;
 	}
 }
 
@@ -79,8 +64,7 @@ void ReadJoin(PlanReader *reader, Join *join, PlanNode *node)
 void AddKeys(PlanReader *reader, PlanNode *node, int num_keys, const AttrNumber *columns, const Oid *operators)
 {
 	node->num_keys = Saturate(node->num_keys + num_keys);
-	for (int i = 0; i < num_keys; i++)
-	{
+	for (int i = 0; i < num_keys; i++) {
 		const uint64_t column = static_cast<uint64_t>(columns[i]);
 		Add(reader, operators != nullptr ? Combine(column, operators[i]) : column);
 	}
@@ -107,20 +91,11 @@ void ReadSort(PlanReader *reader, const Sort *sort, PlanNode *node)
 
 void ReadAgg(PlanReader *reader, Agg *agg, PlanNode *node)
 {
-	switch (agg->aggstrategy)
-	{
-		case AGG_PLAIN:
-			node->aggregate = AggKind::kPlain;
-			break;
-		case AGG_SORTED:
-			node->aggregate = AggKind::kSorted;
-			break;
-		case AGG_HASHED:
-			node->aggregate = AggKind::kHashed;
-			break;
-		case AGG_MIXED:
-			node->aggregate = AggKind::kMixed;
-			break;
+	switch (agg->aggstrategy) {
+		case AGG_PLAIN: node->aggregate = AggKind::kPlain; break;
+		case AGG_SORTED: node->aggregate = AggKind::kSorted; break;
+		case AGG_HASHED: node->aggregate = AggKind::kHashed; break;
+		case AGG_MIXED: node->aggregate = AggKind::kMixed; break;
 	}
 	if (agg->aggstrategy == AGG_HASHED || agg->aggstrategy == AGG_MIXED)
 		node->memory = MemoryClass::kHashAgg;
@@ -133,8 +108,7 @@ void ReadAgg(PlanReader *reader, Agg *agg, PlanNode *node)
 
 	/* grouping sets beyond the first: the hash tables all live together in this node */
 	ListCell *cell;
-	foreach (cell, agg->chain)
-	{
+	foreach (cell, agg->chain) {
 		const Agg *set = static_cast<Agg *>(lfirst(cell));
 		Add(reader, set->aggstrategy);
 		AddKeys(reader, node, set->numCols, set->grpColIdx, set->grpOperators);
@@ -177,16 +151,12 @@ void ReadCte(PlanReader *reader, CteScan *scan, PlanNode *node)
 		node->memory = MemoryClass::kTuplestore;
 }
 
-Index ScanRelation(Plan *plan)
-{
-	return As<Scan>(plan)->scanrelid;
-}
+Index ScanRelation(Plan *plan) { return As<Scan>(plan)->scanrelid; }
 
 /* The scans; false if it is something else. */
 bool ReadScan(PlanReader *reader, Plan *plan, PlanNode *node)
 {
-	switch (nodeTag(plan))
-	{
+	switch (nodeTag(plan)) {
 		case T_SeqScan:
 			node->kind = NodeKind::kSeqScan;
 			AddRelation(reader, node, ScanRelation(plan));
@@ -229,9 +199,7 @@ bool ReadScan(PlanReader *reader, Plan *plan, PlanNode *node)
 			AddRelation(reader, node, ScanRelation(plan));
 			AddScanQuals(reader, node, As<TidRangeScan>(plan)->tidrangequals);
 			return true;
-		case T_SubqueryScan:
-			node->kind = NodeKind::kSubqueryScan;
-			return true;
+		case T_SubqueryScan: node->kind = NodeKind::kSubqueryScan; return true;
 		case T_FunctionScan:
 			node->kind = NodeKind::kFunctionScan;
 			ReadFunctions(reader, As<FunctionScan>(plan), node);
@@ -254,9 +222,7 @@ bool ReadScan(PlanReader *reader, Plan *plan, PlanNode *node)
 			node->kind = NodeKind::kNamedTuplestoreScan;
 			reader->hash = CombineText(reader->hash, As<NamedTuplestoreScan>(plan)->enrname);
 			return true;
-		case T_WorkTableScan:
-			node->kind = NodeKind::kWorkTableScan;
-			return true;
+		case T_WorkTableScan: node->kind = NodeKind::kWorkTableScan; return true;
 		case T_ForeignScan:
 			node->kind = NodeKind::kForeignScan;
 			Add(reader, As<ForeignScan>(plan)->operation);
@@ -269,15 +235,13 @@ bool ReadScan(PlanReader *reader, Plan *plan, PlanNode *node)
 			reader->hash = CombineText(reader->hash, As<CustomScan>(plan)->methods->CustomName);
 			AddExpression(reader, AsNode(As<CustomScan>(plan)->custom_exprs));
 			return true;
-		default:
-			return false;
+		default: return false;
 	}
 }
 
 bool ReadJoinOrHash(PlanReader *reader, Plan *plan, PlanNode *node)
 {
-	switch (nodeTag(plan))
-	{
+	switch (nodeTag(plan)) {
 		case T_NestLoop:
 			node->kind = NodeKind::kNestLoop;
 			node->num_keys = Saturate(list_length(As<NestLoop>(plan)->nestParams));
@@ -299,36 +263,29 @@ bool ReadJoinOrHash(PlanReader *reader, Plan *plan, PlanNode *node)
 			node->memory = plan->parallel_aware ? MemoryClass::kParallelHash : MemoryClass::kHash;
 			node->num_keys = Saturate(list_length(As<Hash>(plan)->hashkeys));
 			return true;
-		default:
-			return false;
+		default: return false;
 	}
 }
 
 void ReadOther(PlanReader *reader, Plan *plan, PlanNode *node)
 {
-	switch (nodeTag(plan))
-	{
+	switch (nodeTag(plan)) {
 		case T_Result:
 			node->kind = NodeKind::kResult;
 			AddExpression(reader, As<Result>(plan)->resconstantqual);
 			break;
-		case T_ProjectSet:
-			node->kind = NodeKind::kProjectSet;
-			break;
+		case T_ProjectSet: node->kind = NodeKind::kProjectSet; break;
 		case T_ModifyTable:
 			node->kind = NodeKind::kModifyTable;
 			ReadModifyTable(reader, As<ModifyTable>(plan), node);
 			break;
-		case T_Append:
-			node->kind = NodeKind::kAppend;
-			break;
+		case T_Append: node->kind = NodeKind::kAppend; break;
 		case T_MergeAppend:
 			node->kind = NodeKind::kMergeAppend;
 			AddKeys(reader, node, As<MergeAppend>(plan)->numCols, As<MergeAppend>(plan)->sortColIdx,
-					As<MergeAppend>(plan)->sortOperators);
+			        As<MergeAppend>(plan)->sortOperators);
 			break;
-		case T_RecursiveUnion:
-		{
+		case T_RecursiveUnion: {
 			/* without duplicates to remove it only has tuplestores */
 			const RecursiveUnion *recursive = As<RecursiveUnion>(plan);
 			node->kind = NodeKind::kRecursiveUnion;
@@ -336,12 +293,8 @@ void ReadOther(PlanReader *reader, Plan *plan, PlanNode *node)
 			AddKeys(reader, node, recursive->numCols, recursive->dupColIdx, recursive->dupOperators);
 			break;
 		}
-		case T_BitmapAnd:
-			node->kind = NodeKind::kBitmapAnd;
-			break;
-		case T_BitmapOr:
-			node->kind = NodeKind::kBitmapOr;
-			break;
+		case T_BitmapAnd: node->kind = NodeKind::kBitmapAnd; break;
+		case T_BitmapOr: node->kind = NodeKind::kBitmapOr; break;
 		case T_Material:
 			node->kind = NodeKind::kMaterial;
 			node->memory = MemoryClass::kTuplestore;
@@ -372,8 +325,7 @@ void ReadOther(PlanReader *reader, Plan *plan, PlanNode *node)
 			node->kind = NodeKind::kAgg;
 			ReadAgg(reader, As<Agg>(plan), node);
 			break;
-		case T_WindowAgg:
-		{
+		case T_WindowAgg: {
 			const WindowAgg *window = As<WindowAgg>(plan);
 			node->kind = NodeKind::kWindowAgg;
 			node->memory = MemoryClass::kTuplestore;
@@ -394,7 +346,7 @@ void ReadOther(PlanReader *reader, Plan *plan, PlanNode *node)
 			node->kind = NodeKind::kGatherMerge;
 			node->workers = Saturate(As<GatherMerge>(plan)->num_workers);
 			AddKeys(reader, node, As<GatherMerge>(plan)->numCols, As<GatherMerge>(plan)->sortColIdx,
-					As<GatherMerge>(plan)->sortOperators);
+			        As<GatherMerge>(plan)->sortOperators);
 			break;
 		case T_SetOp:
 			node->kind = NodeKind::kSetOp;
@@ -403,17 +355,13 @@ void ReadOther(PlanReader *reader, Plan *plan, PlanNode *node)
 			Add(reader, As<SetOp>(plan)->cmd);
 			Add(reader, As<SetOp>(plan)->strategy);
 			break;
-		case T_LockRows:
-			node->kind = NodeKind::kLockRows;
-			break;
+		case T_LockRows: node->kind = NodeKind::kLockRows; break;
 		case T_Limit:
 			node->kind = NodeKind::kLimit;
 			reader->graph->has_limit = true;
 			Add(reader, (As<Limit>(plan)->limitCount != nullptr) | (As<Limit>(plan)->limitOffset != nullptr) << 1);
 			break;
-		default:
-			node->kind = NodeKind::kOther;
-			break;
+		default: node->kind = NodeKind::kOther; break;
 	}
 }
 

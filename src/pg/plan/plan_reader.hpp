@@ -20,15 +20,15 @@ extern "C" {
 namespace wlm {
 
 inline constexpr int kMaxSubPlans = 1024;
-inline constexpr int kMaxPendingSubPlans = 64;  /* met in expressions, not yet read, along one path */
-inline constexpr int kRelationCacheSize = 64;   /* direct-mapped by range table index */
+inline constexpr int kMaxPendingSubPlans = 64; /* met in expressions, not yet read, along one path */
+inline constexpr int kRelationCacheSize = 64;  /* direct-mapped by range table index */
 
 /* One range table entry. A partition has the identity of its topmost parent and numbers of its own. */
 struct RelationEntry {
-	Index rti;                     /* 0 = empty */
-	AppendRelInfo *parent;         /* not null if it is a child of another relation */
+	Index rti;             /* 0 = empty */
+	AppendRelInfo *parent; /* not null if it is a child of another relation */
 	uint64_t identity;
-	float rows;                    /* pg_class.reltuples */
+	float rows; /* pg_class.reltuples */
 	float pages;
 };
 
@@ -38,15 +38,15 @@ struct PlanReader {
 
 	/* Of the node being read. */
 	uint64_t hash;
-	bool varies;                   /* an expression that more than constants go into */
+	bool varies; /* an expression that more than constants go into */
 	int num_aggregates;
 
 	SubPlan *pending[kMaxPendingSubPlans];
 	int num_pending;
-	uint64_t seen_plans[kMaxSubPlans / 64];  /* by plan_id: each sub-plan is read once */
-	uint64_t owned_ctes[kMaxSubPlans / 64];  /* by plan_id: has a CteScan that owns its tuplestore */
+	uint64_t seen_plans[kMaxSubPlans / 64]; /* by plan_id: each sub-plan is read once */
+	uint64_t owned_ctes[kMaxSubPlans / 64]; /* by plan_id: has a CteScan that owns its tuplestore */
 
-	int append_cursor;             /* where the last AppendRelInfo was found */
+	int append_cursor; /* where the last AppendRelInfo was found */
 	RelationEntry relations[kRelationCacheSize];
 };
 

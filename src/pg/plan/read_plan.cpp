@@ -21,8 +21,7 @@ namespace wlm {
 
 bool MarkPlanId(PlanReader *reader, uint64_t *bits, int plan_id)
 {
-	if (plan_id <= 0 || plan_id > kMaxSubPlans)
-	{
+	if (plan_id <= 0 || plan_id > kMaxSubPlans) {
 		reader->graph->overflow = true;
 		return false;
 	}
@@ -63,8 +62,7 @@ bool MembersArePartitions(PlanReader *reader, Bitmapset *relids)
  */
 bool SameIdentities(const PlanGraph *graph, int16_t first, int16_t second)
 {
-	for (int16_t i = 0; second + i < graph->num_nodes; i++)
-	{
+	for (int16_t i = 0; second + i < graph->num_nodes; i++) {
 		if (first + i >= second || graph->nodes[first + i].identity != graph->nodes[second + i].identity)
 			return false;
 	}
@@ -78,8 +76,7 @@ void ReadMembers(PlanReader *reader, List *plans, int16_t parent, bool partition
 	PlanGraph *graph = reader->graph;
 	ListCell *cell;
 
-	foreach (cell, plans)
-	{
+	foreach (cell, plans) {
 		const int16_t start = graph->num_nodes;
 		ReadSubtree(reader, static_cast<Plan *>(lfirst(cell)), parent, NodeRole::kMember);
 		if (graph->overflow)
@@ -88,8 +85,7 @@ void ReadMembers(PlanReader *reader, List *plans, int16_t parent, bool partition
 			continue;
 
 		bool folded = false;
-		for (int i = 0; i < num_shapes && !folded; i++)
-		{
+		for (int i = 0; i < num_shapes && !folded; i++) {
 			if (partitions || SameIdentities(graph, shapes[i], start))
 				folded = FoldSubtree(graph, shapes[i], start);
 		}
@@ -100,37 +96,27 @@ void ReadMembers(PlanReader *reader, List *plans, int16_t parent, bool partition
 
 void ReadChildren(PlanReader *reader, Plan *plan, int16_t index)
 {
-	switch (nodeTag(plan))
-	{
-		case T_Append:
-		{
+	switch (nodeTag(plan)) {
+		case T_Append: {
 			Append *append = reinterpret_cast<Append *>(plan);
 			ReadMembers(reader, append->appendplans, index, MembersArePartitions(reader, append->apprelids));
 			break;
 		}
-		case T_MergeAppend:
-		{
+		case T_MergeAppend: {
 			MergeAppend *append = reinterpret_cast<MergeAppend *>(plan);
 			ReadMembers(reader, append->mergeplans, index, MembersArePartitions(reader, append->apprelids));
 			break;
 		}
-		case T_BitmapAnd:
-			ReadMembers(reader, reinterpret_cast<BitmapAnd *>(plan)->bitmapplans, index, false);
-			break;
-		case T_BitmapOr:
-			ReadMembers(reader, reinterpret_cast<BitmapOr *>(plan)->bitmapplans, index, false);
-			break;
-		case T_CustomScan:
-			ReadMembers(reader, reinterpret_cast<CustomScan *>(plan)->custom_plans, index, false);
-			break;
+		case T_BitmapAnd: ReadMembers(reader, reinterpret_cast<BitmapAnd *>(plan)->bitmapplans, index, false); break;
+		case T_BitmapOr: ReadMembers(reader, reinterpret_cast<BitmapOr *>(plan)->bitmapplans, index, false); break;
+		case T_CustomScan: ReadMembers(reader, reinterpret_cast<CustomScan *>(plan)->custom_plans, index, false); break;
 		case T_SubqueryScan:
 			ReadSubtree(reader, reinterpret_cast<SubqueryScan *>(plan)->subplan, index, NodeRole::kSubqueryRoot);
 			break;
 		case T_ForeignScan:
 			/* its outer plan only rechecks rows that were updated meanwhile */
 			return;
-		default:
-			break;
+		default: break;
 	}
 	ReadSubtree(reader, plan->lefttree, index, NodeRole::kOuter);
 	ReadSubtree(reader, plan->righttree, index, NodeRole::kInner);
@@ -160,8 +146,7 @@ void ReadSubtree(PlanReader *reader, Plan *plan, int16_t parent, NodeRole role)
 	foreach (cell, plan->initPlan)
 		ReadSubPlan(reader, static_cast<SubPlan *>(lfirst(cell)), index, NodeRole::kInitPlan);
 	ReadChildren(reader, plan, index);
-	for (int i = first_pending; i < end_pending; i++)
-	{
+	for (int i = first_pending; i < end_pending; i++) {
 		SubPlan *sub_plan = reader->pending[i];
 		ReadSubPlan(reader, sub_plan, index, sub_plan->useHashTable ? NodeRole::kHashedSubPlan : NodeRole::kSubPlan);
 	}
@@ -171,28 +156,20 @@ void ReadSubtree(PlanReader *reader, Plan *plan, int16_t parent, NodeRole role)
 CommandKind CommandOf(const PlannedStmt *statement)
 {
 	/* a WITH that writes makes of a SELECT what it is */
-	switch (statement->commandType)
-	{
-		case CMD_SELECT:
-			return statement->hasModifyingCTE ? CommandKind::kOther : CommandKind::kSelect;
-		case CMD_INSERT:
-			return CommandKind::kInsert;
-		case CMD_UPDATE:
-			return CommandKind::kUpdate;
-		case CMD_DELETE:
-			return CommandKind::kDelete;
-		case CMD_MERGE:
-			return CommandKind::kMerge;
-		default:
-			return CommandKind::kOther;
+	switch (statement->commandType) {
+		case CMD_SELECT: return statement->hasModifyingCTE ? CommandKind::kOther : CommandKind::kSelect;
+		case CMD_INSERT: return CommandKind::kInsert;
+		case CMD_UPDATE: return CommandKind::kUpdate;
+		case CMD_DELETE: return CommandKind::kDelete;
+		case CMD_MERGE: return CommandKind::kMerge;
+		default: return CommandKind::kOther;
 	}
 }
 
 bool TouchesOnlyCatalogs(const PlannedStmt *statement)
 {
 	ListCell *cell;
-	foreach (cell, statement->relationOids)
-	{
+	foreach (cell, statement->relationOids) {
 		if (lfirst_oid(cell) >= FirstNormalObjectId)
 			return false;
 	}

@@ -32,8 +32,7 @@ AppendRelInfo *FindParent(PlanReader *reader, Index rti)
 	const int length = list_length(infos);
 	int i = reader->append_cursor;
 
-	for (int step = 0; step < length; step++, i++)
-	{
+	for (int step = 0; step < length; step++, i++) {
 		if (i >= length)
 			i = 0;
 		AppendRelInfo *info = static_cast<AppendRelInfo *>(list_nth(infos, i));
@@ -92,8 +91,7 @@ RelationEntry LookupRelation(PlanReader *reader, Index rti)
 
 	const RangeTblEntry *rte = rt_fetch(rti, reader->statement->rtable);
 	entry.identity = Combine(kEntrySeed, rte->rtekind);
-	if (rte->rtekind == RTE_RELATION)
-	{
+	if (rte->rtekind == RTE_RELATION) {
 		entry.parent = FindParent(reader, rti);
 		/* a parent's range table entry always comes before its children's: this ends */
 		if (entry.parent != nullptr && entry.parent->parent_relid < rti)
