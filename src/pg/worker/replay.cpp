@@ -144,6 +144,11 @@ void LearnAgain(void *context, Experience &experience)
 	Judge(accuracy, experience);
 	Learn(planner, recall, experience);
 	LWLockRelease(shared->learn_lock);
+	/* The express lane's cut-off follows recent times. */
+	if (experience.final_state == FinalState::kCompleted && !experience.censored) {
+		StateLock lock;
+		policy->ObserveTime(static_cast<double>(experience.time_ms));
+	}
 	state->count++;
 }
 
