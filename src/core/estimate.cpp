@@ -23,8 +23,7 @@ double LowerTail(double probability) noexcept
 	/* cdf(-x) <= exp(-x^2 / 2) / 2 puts this start left of the root */
 	double z = -std::sqrt(-2.0 * std::log(2.0 * probability));
 	const double target = std::log(probability);
-	for (int i = 0; i < kMaxSteps; i++)
-	{
+	for (int i = 0; i < kMaxSteps; i++) {
 		const double cdf = 0.5 * std::erfc(-z * kSqrtHalf);
 		const double density = kInverseSqrtTwoPi * std::exp(-0.5 * z * z);
 		const double step = (target - std::log(cdf)) * cdf / density;

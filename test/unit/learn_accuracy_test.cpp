@@ -54,8 +54,7 @@ TEST_F(JudgeTest, EmptyWindowsHaveNoNumbers)
 TEST_F(JudgeTest, QuantilesOfKnownErrors)
 {
 	/* q-errors 1.01, 1.02 ... 3.00, above and below in turn */
-	for (int i = 1; i <= 200; i++)
-	{
+	for (int i = 1; i <= 200; i++) {
 		const float error = 1 + 0.01f * static_cast<float>((i * 67) % 200 + 1);
 		Judge(&accuracy_, *Predicted(i % 2 ? 100 * error : 100 / error, 5));
 	}
@@ -70,8 +69,7 @@ TEST_F(JudgeTest, QuantilesOfKnownErrors)
 
 TEST_F(JudgeTest, QuantilesWithinFivePercentEverywhere)
 {
-	for (float q = 1.005f; q < 1500; q *= 1.37f)
-	{
+	for (float q = 1.005f; q < 1500; q *= 1.37f) {
 		InitAccuracy(&accuracy_);
 		for (int i = 0; i < 20; i++)
 			Judge(&accuracy_, *Predicted(100 * q, 5));
@@ -131,8 +129,7 @@ TEST_F(JudgeTest, CalibrationFindsTheRightWidth)
 	std::mt19937 random(1);
 	std::normal_distribution<float> normal;
 	int covered = 0;
-	for (int i = 0; i < 6000; i++)
-	{
+	for (int i = 0; i < 6000; i++) {
 		const float factor = CalibrationOf(&accuracy_).time;
 		const auto experience = Predicted(100 * std::exp(normal(random)), 0.5f * factor);
 		covered += i >= 1000 && std::fabs(std::log(experience->time_ms / 100)) < 1.96f * 0.5f * factor;
@@ -171,17 +168,17 @@ class Workload {
 		const float sort_error = std::exp(1.5f * Normal(own));
 		const float hash_error = std::exp(1.5f * Normal(own));
 		const float noise = 0.05f + 0.2f * std::fabs(Normal(own));
-		auto experience = test::JoinExperience(static_cast<uint64_t>(which) / 3 + 1,
-		                                       (static_cast<uint64_t>(which) + 1000) * 2, 0);
+		auto experience =
+			test::JoinExperience(static_cast<uint64_t>(which) / 3 + 1, (static_cast<uint64_t>(which) + 1000) * 2, 0);
 		experience->total_cost = 20000 * size;
 		experience->estimated_rows = 1000 * size;
-		experience->time_ms = experience->total_cost * 0.004f * planner_error * speed * std::exp(noise * Normal(random_));
+		experience->time_ms =
+			experience->total_cost * 0.004f * planner_error * speed * std::exp(noise * Normal(random_));
 		experience->operators[0].formula_kb = 800 * size;
 		experience->operators[1].formula_kb = 200 * size;
 		experience->operators[0].needed_kb = 1600 * size * sort_error * std::exp(0.03f * Normal(random_));
 		experience->operators[1].needed_kb = 600 * size * hash_error * std::exp(0.03f * Normal(random_));
-		experience->query_memory_kb =
-			700 + experience->operators[0].needed_kb + experience->operators[1].needed_kb;
+		experience->query_memory_kb = 700 + experience->operators[0].needed_kb + experience->operators[1].needed_kb;
 		return experience;
 	}
 
@@ -216,9 +213,9 @@ class LoopTest : public JudgeTest {
 	Result Run(Workload *workload, int steps, float from_speed, float to_speed)
 	{
 		int covered[3] = {};
-		for (int i = 0; i < steps; i++)
-		{
-			const float speed = from_speed + (to_speed - from_speed) * static_cast<float>(i) / static_cast<float>(steps);
+		for (int i = 0; i < steps; i++) {
+			const float speed =
+				from_speed + (to_speed - from_speed) * static_cast<float>(i) / static_cast<float>(steps);
 			auto experience = workload->Next(speed);
 			PredictAgain({&planner_, store_, &accuracy_, 1}, experience.get());
 			covered[0] += Inside(experience->time, experience->time_ms);

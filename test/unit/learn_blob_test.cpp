@@ -146,8 +146,7 @@ void DamageEverywhere(const Model &model, Model *target)
 {
 	const Bytes good = Written(model);
 	const Bytes unchanged = Written(*target);
-	for (size_t i = 0; i < good.size(); i++)
-	{
+	for (size_t i = 0; i < good.size(); i++) {
 		Bytes bad = good;
 		bad[i] ^= std::byte{0xff};
 		ExpectRefused(bad, target, unchanged, i);

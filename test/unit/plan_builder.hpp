@@ -99,8 +99,7 @@ inline std::unique_ptr<Experience> JoinExperience(uint64_t template_fingerprint,
 	experience->query_memory_kb = sort_kb + hash_kb + 512;
 	experience->num_operators = 2;
 	const float needed[] = {sort_kb, hash_kb};
-	for (int i = 0; i < 2; i++)
-	{
+	for (int i = 0; i < 2; i++) {
 		OperatorExperience *op = &experience->operators[i];
 		op->memory_slot = static_cast<int16_t>(i);
 		op->kind = i == 0 ? NodeKind::kSort : NodeKind::kHash;

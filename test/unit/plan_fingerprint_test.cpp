@@ -37,8 +37,7 @@ TEST(Fingerprint, TemplateIgnoresNumbers)
 {
 	PlanBuilder plan = JoinPlan();
 	const uint64_t expected = plan.Finish().template_fingerprint;
-	for (int16_t i = 0; i < plan.graph()->num_nodes; i++)
-	{
+	for (int16_t i = 0; i < plan.graph()->num_nodes; i++) {
 		PlanNode &node = plan[i];
 		node.rows *= 17;
 		node.width += 3;
@@ -59,15 +58,13 @@ TEST(Fingerprint, TemplateIgnoresNumbers)
 TEST(Fingerprint, TemplateIgnoresNumberOfPartitionsAndWorkers)
 {
 	uint64_t fingerprints[2];
-	for (int run = 0; run < 2; run++)
-	{
+	for (int run = 0; run < 2; run++) {
 		PlanBuilder plan;
 		const int16_t gather = plan.Add(kNoNode, NodeKind::kGather);
 		plan[gather].workers = static_cast<uint8_t>(2 + run);
 		const int16_t append = plan.Add(gather, NodeKind::kAppend);
 		const int16_t first = plan.Add(append, NodeKind::kSeqScan, 10, NodeRole::kMember);
-		for (int i = 0; i < 3 + 4 * run; i++)
-		{
+		for (int i = 0; i < 3 + 4 * run; i++) {
 			const int16_t next = plan.Add(append, NodeKind::kSeqScan, 10, NodeRole::kMember);
 			plan[next].identity = static_cast<uint64_t>(i);
 			ASSERT_TRUE(FoldSubtree(plan.graph(), first, next));
@@ -81,8 +78,7 @@ TEST(Fingerprint, TemplateSeesShape)
 {
 	std::set<uint64_t> seen;
 	seen.insert(JoinPlan().Finish().template_fingerprint);
-	for (int16_t i = 0; i < 5; i++)
-	{
+	for (int16_t i = 0; i < 5; i++) {
 		PlanBuilder plan = JoinPlan();
 		plan[i].kind = NodeKind::kUnique;
 		seen.insert(plan.Finish().template_fingerprint);
@@ -139,8 +135,7 @@ TEST(Fingerprint, PlanSeesWorkers)
 
 TEST(Fingerprint, NeverZeroAndPlansAreEven)
 {
-	for (uint64_t relation = 0; relation < 2000; relation++)
-	{
+	for (uint64_t relation = 0; relation < 2000; relation++) {
 		PlanBuilder plan = JoinPlan(100, relation);
 		const PlanGraph &graph = plan.Finish();
 		EXPECT_NE(graph.template_fingerprint, 0u);

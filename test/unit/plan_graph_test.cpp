@@ -84,8 +84,7 @@ PlanBuilder FoldedPlan(int members)
 	PlanBuilder plan;
 	const int16_t append = plan.Add(kNoNode, NodeKind::kAppend, 0);
 	int16_t first = kNoNode;
-	for (int i = 0; i < members; i++)
-	{
+	for (int i = 0; i < members; i++) {
 		const int16_t sort = plan.AddSort(append, 100.0f * static_cast<float>(i + 1));
 		plan[sort].role = NodeRole::kMember;
 		const int16_t scan = plan.Add(sort, NodeKind::kSeqScan, 100.0f * static_cast<float>(i + 1));
@@ -109,8 +108,7 @@ TEST(PlanGraph, FoldingAddsNumbersAndRemapsIds)
 	EXPECT_EQ(graph.nodes[1].width, 20);
 	EXPECT_EQ(graph.nodes[2].total_cost, 600);
 	EXPECT_EQ(graph.nodes[2].relation_pages, 30);
-	for (int member = 0; member < 3; member++)
-	{
+	for (int member = 0; member < 3; member++) {
 		EXPECT_EQ(graph.node_of_plan_id[1 + 2 * member], 1);
 		EXPECT_EQ(graph.node_of_plan_id[2 + 2 * member], 2);
 	}
@@ -123,8 +121,7 @@ TEST(PlanGraph, FoldingKeepsIdsOfEarlierFoldsInside)
 	PlanBuilder plan;
 	const int16_t top = plan.Add(kNoNode, NodeKind::kAppend);
 	int16_t inner[2];
-	for (int16_t &append : inner)
-	{
+	for (int16_t &append : inner) {
 		append = plan.Add(top, NodeKind::kAppend, 10, NodeRole::kMember);
 		const int16_t a = plan.Add(append, NodeKind::kSeqScan, 10, NodeRole::kMember);
 		const int16_t b = plan.Add(append, NodeKind::kSeqScan, 20, NodeRole::kMember);
@@ -238,8 +235,7 @@ TEST(PlanGraph, PipelinesAreBounded)
 TEST(PlanGraph, NamesAreThoseOfExplain)
 {
 	PlanNode node{};
-	for (int kind = 0; kind < static_cast<int>(NodeKind::kNumKinds); kind++)
-	{
+	for (int kind = 0; kind < static_cast<int>(NodeKind::kNumKinds); kind++) {
 		node.kind = static_cast<NodeKind>(kind);
 		EXPECT_GT(std::string(NodeName(node)).size(), 2u);
 	}

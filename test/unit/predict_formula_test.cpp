@@ -117,8 +117,7 @@ TEST(MemoryFormula, AgreesWithPostgres)
 	EXPECT_NEAR(FormulaMemoryKb(sorts.Finish(), sort), 3073, 1.1); /* a */
 	sorts[sort].num_columns = 3;
 	sorts[sort].width = 41;
-	for (const auto &[bound, kb] : {std::pair{100.f, 38}, {400.f, 77}, {500.f, 91}, {3000.f, 590}})
-	{
+	for (const auto &[bound, kb] : {std::pair{100.f, 38}, {400.f, 77}, {500.f, 91}, {3000.f, 590}}) {
 		sorts[limit].rows = bound;
 		EXPECT_NEAR(FormulaMemoryKb(sorts.Finish(), sort) / kb, 1, 0.03) << bound;
 	}
@@ -192,13 +191,17 @@ TEST(MemoryFormula, MemoizeTuplestoreBitmapUnbounded)
 
 TEST(MemoryFormula, AbsurdInput)
 {
-	const float values[] = {0, -1, 1e-30f, 1e38f, std::numeric_limits<float>::infinity(),
-							-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()};
+	const float values[] = {0,
+	                        -1,
+	                        1e-30f,
+	                        1e38f,
+	                        std::numeric_limits<float>::infinity(),
+	                        -std::numeric_limits<float>::infinity(),
+	                        std::numeric_limits<float>::quiet_NaN()};
 	PlanBuilder plan = test::JoinPlan();
 	for (int memory = 0; memory < 12; memory++)
 		for (const float rows : values)
-			for (const float other : values)
-			{
+			for (const float other : values) {
 				plan[0].memory = static_cast<MemoryClass>(memory);
 				plan[0].rows = rows;
 				plan[0].width = plan[0].groups = plan[0].fold_count = plan[0].startup_cost = other;

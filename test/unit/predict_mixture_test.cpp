@@ -56,9 +56,8 @@ TEST(Mix, UnusableAnswersAreLeftOut)
 {
 	float shares[kNumExperts];
 	const Estimate unusable[] = {{kNan, 1, 1, 1}, {1, kInf, 1, 1}, {1, 1, kNan, 1}, {1, 1, 1, kNan},
-								 {1, -1, 1, 1}, {1, 1, 1, 0}, {1, 1, 1, kInf}};
-	for (const Estimate &bad : unusable)
-	{
+	                             {1, -1, 1, 1},   {1, 1, 1, 0},    {1, 1, 1, kInf}};
+	for (const Estimate &bad : unusable) {
 		const Estimate answers[kNumExperts] = {bad, {2, 1, 0, 1}};
 		const Estimate mixed = Mix(answers, 1, shares);
 		EXPECT_FLOAT_EQ(mixed.mean, 2);
@@ -167,8 +166,7 @@ TEST_F(PredictTest, PoisonedModelsGiveNoOpinionInsteadOfNan)
 {
 	test::PlanBuilder plan = test::JoinPlan();
 	plan.Finish();
-	for (const float poison : {kNan, kInf, -kInf, 1e38f})
-	{
+	for (const float poison : {kNan, kInf, -kInf, 1e38f}) {
 		InitPlannerModel(&planner_);
 		planner_.time.weights[0] = poison;
 		planner_.memory[static_cast<int>(MemoryClass::kSort)].noise_variance = poison;
@@ -223,16 +221,14 @@ class Absurd {
 		experience->query_memory_kb = Number();
 		experience->time = AnEstimate();
 		experience->query_memory = AnEstimate();
-		for (int i = 0; i < kNumExperts; i++)
-		{
+		for (int i = 0; i < kNumExperts; i++) {
 			experience->time_answers[i] = AnEstimate();
 			experience->query_memory_answers[i] = AnEstimate();
 			experience->time_share[i] = Number();
 			experience->memory_share[i] = Number();
 		}
 		experience->num_operators = static_cast<int16_t>(Below(8) ? Below(8) : Below(65536) - 32768);
-		for (OperatorExperience &op : experience->operators)
-		{
+		for (OperatorExperience &op : experience->operators) {
 			op.memory_slot = static_cast<int16_t>(Below(4) ? Below(30) : Below(65536) - 32768);
 			op.kind = static_cast<NodeKind>(Below(256));
 			op.memory = static_cast<MemoryClass>(Below(4) ? Below(10) : Below(256));
@@ -280,8 +276,7 @@ TEST_F(PredictTest, AbsurdExperiencesNeverPoisonTheModels)
 {
 	Absurd absurd(1);
 	auto experience = std::make_unique<Experience>();
-	for (int i = 0; i < 5000 && !HasFailure(); i++)
-	{
+	for (int i = 0; i < 5000 && !HasFailure(); i++) {
 		absurd.Fill(experience.get());
 		if (i % 2)
 			PredictAgain(models(), experience.get());
@@ -298,8 +293,7 @@ TEST_F(PredictTest, AbsurdExperiencesNeverPoisonTheModels)
 			ExpectUsableOrNone(experience->operators[op].mixture);
 	}
 	for (const auto &target : accuracy_.windows)
-		for (const ErrorWindow &window : target)
-		{
+		for (const ErrorWindow &window : target) {
 			const AccuracyRow row = Summarise(window);
 			EXPECT_TRUE(row.samples == 0 || (row.p50 >= 1 && row.p95 >= row.p50 && row.coverage <= 1));
 		}
@@ -315,18 +309,17 @@ TEST_F(PredictTest, AbsurdExperiencesNeverPoisonTheModels)
 TEST_F(PredictTest, AbsurdPlansAreAnsweredOrNot)
 {
 	Absurd absurd(2);
-	for (int round = 0; round < 2000 && !HasFailure(); round++)
-	{
+	for (int round = 0; round < 2000 && !HasFailure(); round++) {
 		test::PlanBuilder plan;
 		const int nodes = absurd.Below(70);
-		for (int i = 0; i < nodes; i++)
-		{
+		for (int i = 0; i < nodes; i++) {
 			const int16_t index = plan.Add(static_cast<int16_t>(i == 0 ? kNoNode : absurd.Below(i)), NodeKind::kOther);
 			if (index != kNoNode)
 				absurd.Fill(&plan[index]);
 		}
 		if (absurd.Below(4) == 0 && nodes > 2)
-			FoldSubtree(plan.graph(), static_cast<int16_t>(absurd.Below(nodes)), static_cast<int16_t>(absurd.Below(nodes)));
+			FoldSubtree(plan.graph(), static_cast<int16_t>(absurd.Below(nodes)),
+			            static_cast<int16_t>(absurd.Below(nodes)));
 		plan.graph()->total_cost = absurd.Number();
 		Predict(models(), plan.Finish(), {0, kNan}, forecast_.get());
 		ExpectUsableOrNone(forecast_->time);
@@ -342,8 +335,7 @@ TEST_F(PredictTest, MeasureOfATwentyNodePlan)
 {
 	test::PlanBuilder plan;
 	int16_t parent = plan.AddSort(kNoNode, 1000);
-	for (int i = 0; i < 6; i++)
-	{
+	for (int i = 0; i < 6; i++) {
 		const int16_t join = plan.Add(parent, NodeKind::kHashJoin, 1000);
 		const int16_t hash = plan.AddHash(join, 500);
 		plan.Add(hash, NodeKind::kSeqScan, 500);

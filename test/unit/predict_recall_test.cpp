@@ -29,11 +29,9 @@ TEST(Moments, MeanAndVarianceOfAStationaryValue)
 	std::normal_distribution<float> normal(3, 0.5f);
 	double mean = 0;
 	double variance = 0;
-	for (int i = 0; i < 4000; i++)
-	{
+	for (int i = 0; i < 4000; i++) {
 		Fold(&moments, normal(random));
-		if (i >= 100)
-		{
+		if (i >= 100) {
 			mean += moments.mean / 3900;
 			variance += moments.variance / 3900;
 		}
@@ -60,16 +58,14 @@ TEST(QuantileSketch, MedianOfAStreamAndAfterAJump)
 	QuantileSketch sketch{};
 	std::mt19937 random(2);
 	std::normal_distribution<float> normal(5, 0.3f);
-	for (int i = 0; i < 300; i++)
-	{
+	for (int i = 0; i < 300; i++) {
 		const float value = normal(random);
 		Fold(&moments, value);
 		AddToSketch(&sketch, moments, value);
 	}
 	EXPECT_NEAR(SketchQuantile(sketch, 0.5f), 5, 0.2);
 	EXPECT_NEAR(SketchQuantile(sketch, 0.9f), 5.38, 0.25);
-	for (int i = 0; i < 200; i++)
-	{
+	for (int i = 0; i < 200; i++) {
 		Fold(&moments, normal(random) + 2);
 		AddToSketch(&sketch, moments, moments.last);
 	}
@@ -148,8 +144,7 @@ TEST_F(RecallTest, ConvergesAndGrowsCertain)
 	std::mt19937 random(3);
 	std::normal_distribution<float> normal(0, 0.1f);
 	float last_deviation = 100;
-	for (const int runs : {1, 4, 15})
-	{
+	for (const int runs : {1, 4, 15}) {
 		for (int i = 0; i < runs; i++)
 			Run(50 * std::exp(normal(random)), 3000 * std::exp(normal(random)));
 		const auto question = Ask();
@@ -166,8 +161,7 @@ TEST_F(RecallTest, ConvergesAndGrowsCertain)
 
 TEST_F(RecallTest, AnotherPlanOfTheTemplateGetsTheTemplatesAnswerWithLessCertainty)
 {
-	for (int i = 0; i < 10; i++)
-	{
+	for (int i = 0; i < 10; i++) {
 		Run(100, 1000, 2000);
 		Run(200, 1000, 2002);
 	}
@@ -195,8 +189,7 @@ TEST_F(RecallTest, CancelledEarlyDoesNotLookShort)
 	cancelled->final_state = FinalState::kCancelled;
 	cancelled->num_operators = 0;
 	cancelled->query_memory_kb = 0;
-	for (int i = 0; i < 20; i++)
-	{
+	for (int i = 0; i < 20; i++) {
 		Ask();
 		const auto predicted = Ask();
 		cancelled->time = predicted->time;
@@ -284,8 +277,7 @@ TEST_F(RecallTest, OperatorsBeyondItsPlacesAreNotRemembered)
 {
 	auto experience = test::JoinExperience(kTemplate, kPlan, 100);
 	experience->num_operators = kMaxMemoryNodes;
-	for (int i = 0; i < kMaxMemoryNodes; i++)
-	{
+	for (int i = 0; i < kMaxMemoryNodes; i++) {
 		experience->operators[i] = experience->operators[0];
 		experience->operators[i].memory_slot = static_cast<int16_t>(i);
 	}
@@ -302,8 +294,7 @@ TEST_F(RecallTest, OperatorsBeyondItsPlacesAreNotRemembered)
 TEST_F(RecallTest, LearnsHowItScales)
 {
 	/* Amdahl with f = 0.9: 1000 ms alone, 1000 (0.1 + 0.9 / p) with p processes */
-	for (int i = 0; i < 40; i++)
-	{
+	for (int i = 0; i < 40; i++) {
 		const int processes = 1 + i % 4;
 		auto experience = test::JoinExperience(kTemplate, kPlan, 0);
 		experience->time_ms = 1000 * (0.1f + 0.9f / static_cast<float>(processes));
@@ -334,8 +325,7 @@ TEST_F(RecallTest, ClearForgets)
 TEST_F(RecallTest, FullBucketsLoseTheLeastRecentlyUsed)
 {
 	/* 2,000 plans of one template into 64 places; plan 2000 is used all the time */
-	for (uint64_t i = 1; i <= 2000; i++)
-	{
+	for (uint64_t i = 1; i <= 2000; i++) {
 		Run(100, 1000, kPlan);
 		Run(100, 1000, kPlan + 2 * i);
 	}
@@ -351,8 +341,7 @@ TEST_F(RecallTest, FullBucketsLoseTheLeastRecentlyUsed)
 TEST_F(RecallTest, ReplacementSurvivesTheClocksWrap)
 {
 	store_->clock.store(0xfffffff0u);
-	for (uint64_t i = 0; i < 200; i++)
-	{
+	for (uint64_t i = 0; i < 200; i++) {
 		Run(100, 1000, kPlan);
 		Run(100, 1000, kPlan + 2 + 2 * i);
 	}
@@ -382,22 +371,20 @@ TEST_F(RecallTest, ReadersBesideTheWriterSeeWholeEntries)
 	auto read = [&] {
 		RecallEntry entry;
 		while (!stop.load(std::memory_order_relaxed))
-			for (uint64_t i = 0; i < 32; i++)
-			{
+			for (uint64_t i = 0; i < 32; i++) {
 				if (!store_->Find(kPlan + 2 * i, &entry))
 					continue;
 				found++;
 				const bool whole = entry.fingerprint == kPlan + 2 * i && entry.time.last == entry.query_memory.last &&
-								   entry.time.last == entry.operators[0].needed.last &&
-								   entry.time.mean == entry.operators[0].needed.mean;
+					entry.time.last == entry.operators[0].needed.last &&
+					entry.time.mean == entry.operators[0].needed.mean;
 				if (!whole)
 					torn++;
 			}
 	};
 	std::thread first(read);
 	std::thread second(read);
-	for (int i = 0; i < 20000 || (found.load() == 0 && i < 2000000); i++)
-	{
+	for (int i = 0; i < 20000 || (found.load() == 0 && i < 2000000); i++) {
 		auto experience = test::JoinExperience(kTemplate + static_cast<uint64_t>(i % 90),
 		                                       kPlan + 2 * static_cast<uint64_t>(i % 90), 0);
 		const float value = 1.0f + static_cast<float>(i % 977);

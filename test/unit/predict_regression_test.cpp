@@ -25,8 +25,7 @@ TEST(Regression, LearnsLevelAndSlope)
 	InitRegression(&regression, kPrior);
 	std::mt19937 random(1);
 	std::normal_distribution<float> normal;
-	for (int i = 0; i < 2000; i++)
-	{
+	for (int i = 0; i < 2000; i++) {
 		const float x[kMaxRegressors] = {1, 2 * normal(random), 0, 0};
 		LearnRegression(&regression, kPrior, x, 2 + 0.7f * x[1] + 0.3f * normal(random), false);
 		ASSERT_TRUE(RegressionIsSane(regression));
@@ -91,12 +90,12 @@ TEST(Regression, AbsurdNumbersLeaveItSane)
 {
 	Regression regression;
 	InitRegression(&regression, kPrior);
-	const float values[] = {0, 1, -1, 1e30f, -1e30f, std::numeric_limits<float>::infinity(),
-							std::numeric_limits<float>::quiet_NaN(), 1e-30f};
+	const float values[] = {
+		0,     1, -1, 1e30f, -1e30f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN(),
+		1e-30f};
 	for (int round = 0; round < 10; round++)
 		for (const float y : values)
-			for (const float x1 : values)
-			{
+			for (const float x1 : values) {
 				const float x[kMaxRegressors] = {1, x1, 0, 0};
 				LearnRegression(&regression, kPrior, x, y, false);
 				ASSERT_TRUE(RegressionIsSane(regression));
@@ -137,8 +136,7 @@ TEST_F(PlannerExpertTest, SumOfOneOperatorAndOfMany)
 	PlanFeatures features{};
 	Estimate memory[4] = {};
 	EXPECT_NEAR(SumOfOperators(features, memory).At(0), 512, 0.1); /* the base alone */
-	for (int i = 0; i < 4; i++)
-	{
+	for (int i = 0; i < 4; i++) {
 		memory[i] = {std::log(1e6f), 0.25f, 0, 1};
 		features.operators[i].copies = 1;
 	}
@@ -191,8 +189,7 @@ TEST_F(PlannerExpertTest, LearnsAFactor)
 {
 	std::mt19937 random(3);
 	std::normal_distribution<float> normal;
-	for (int i = 0; i < 300; i++)
-	{
+	for (int i = 0; i < 300; i++) {
 		const float size = std::exp(2 * normal(random));
 		auto experience = test::JoinExperience(1, 2, 1, 950 * size * 5, 80 * size * 20);
 		experience->total_cost = 30000 * size;
@@ -228,8 +225,7 @@ TEST_F(PlannerExpertTest, SpilledNeedsOnlyRaise)
 
 TEST_F(PlannerExpertTest, WhatDidNotRunTeachesNothing)
 {
-	for (const FinalState state : {FinalState::kRejected, FinalState::kTimedOut})
-	{
+	for (const FinalState state : {FinalState::kRejected, FinalState::kTimedOut}) {
 		auto experience = test::JoinExperience(1, 2, 1e7f);
 		experience->final_state = state;
 		LearnPlanner(&model_, *experience);

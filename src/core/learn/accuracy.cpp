@@ -25,7 +25,7 @@ namespace wlm {
 namespace {
 
 constexpr int kNumTargets = static_cast<int>(Target::kNumTargets);
-constexpr float kWindowDecay = 0.9977f;   /* half of the weight is gone after 300 scores */
+constexpr float kWindowDecay = 0.9977f; /* half of the weight is gone after 300 scores */
 constexpr double kWantedCoverage = 0.95;
 constexpr float kIntervalDeviations = 1.959964f;
 constexpr double kCalibrationStep = 0.05; /* of the factor's logarithm, per score */
@@ -55,8 +55,7 @@ double ErrorQuantile(const ErrorWindow &window, double probability) noexcept
 	for (const float count : window.counts)
 		total += count;
 	double left = probability * total;
-	for (int i = 0; i < kErrorBuckets; i++)
-	{
+	for (int i = 0; i < kErrorBuckets; i++) {
 		const double count = window.counts[i];
 		if (count > 0 && left <= count)
 			return std::exp(BucketStart(i) + (BucketStart(i + 1) - BucketStart(i)) * left / count);
@@ -126,16 +125,11 @@ int NumScored(const Experience &experience) noexcept
 
 const char *TargetName(Target target) noexcept
 {
-	switch (target)
-	{
-		case Target::kTime:
-			return "time";
-		case Target::kOperatorMemory:
-			return "operator_memory";
-		case Target::kQueryMemory:
-			return "query_memory";
-		case Target::kNumTargets:
-			break;
+	switch (target) {
+		case Target::kTime: return "time";
+		case Target::kOperatorMemory: return "operator_memory";
+		case Target::kQueryMemory: return "query_memory";
+		case Target::kNumTargets: break;
 	}
 	return "unknown";
 }
@@ -162,17 +156,16 @@ void InitAccuracy(Accuracy *accuracy) noexcept
 
 AccuracyRow Summarise(const ErrorWindow &window) noexcept
 {
-	if (!(window.weight > 0) || !std::isfinite(window.weight))
-	{
+	if (!(window.weight > 0) || !std::isfinite(window.weight)) {
 		constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 		return {0, kNan, kNan, kNan, kNan, kNan};
 	}
 	return {window.weight,
-			ErrorQuantile(window, 0.5),
-			ErrorQuantile(window, 0.9),
-			ErrorQuantile(window, 0.95),
-			std::clamp<double>(window.covered / window.weight, 0, 1),
-			std::clamp<double>(window.share / window.weight, 0, 1)};
+	        ErrorQuantile(window, 0.5),
+	        ErrorQuantile(window, 0.9),
+	        ErrorQuantile(window, 0.95),
+	        std::clamp<double>(window.covered / window.weight, 0, 1),
+	        std::clamp<double>(window.share / window.weight, 0, 1)};
 }
 
 void Judge(Accuracy *accuracy, const Experience &experience) noexcept
@@ -184,15 +177,13 @@ void Judge(Accuracy *accuracy, const Experience &experience) noexcept
 		ScoreTarget(accuracy, Target::kTime, {LogMs(experience.time_ms), TimeIsLowerBound(experience)},
 		            experience.time_answers, experience.time_share, experience.time, kCalibrationStep);
 	if (IsQuantity(experience.query_memory_kb))
-		ScoreTarget(accuracy, Target::kQueryMemory,
-		            {LogKb(experience.query_memory_kb), QueryMemoryIsLowerBound(experience)},
-		            experience.query_memory_answers, experience.memory_share, experience.query_memory,
-		            kCalibrationStep);
+		ScoreTarget(
+			accuracy, Target::kQueryMemory, {LogKb(experience.query_memory_kb), QueryMemoryIsLowerBound(experience)},
+			experience.query_memory_answers, experience.memory_share, experience.query_memory, kCalibrationStep);
 
 	/* operators of one plan err together: all of them count little more than one */
 	const double step = kCalibrationStep / std::sqrt(std::max(NumScored(experience), 1));
-	for (int i = 0; i < NumOperators(experience); i++)
-	{
+	for (int i = 0; i < NumOperators(experience); i++) {
 		const OperatorExperience &op = experience.operators[i];
 		if (!(op.flags & kObserved) || !IsQuantity(op.needed_kb))
 			continue;

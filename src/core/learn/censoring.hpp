@@ -16,7 +16,7 @@ namespace wlm {
 inline bool WasRun(const Experience &experience) noexcept
 {
 	return experience.final_state == FinalState::kCompleted || experience.final_state == FinalState::kCancelled ||
-		   experience.final_state == FinalState::kFailed;
+		experience.final_state == FinalState::kFailed;
 }
 
 inline bool TimeIsLowerBound(const Experience &experience) noexcept

@@ -60,8 +60,7 @@ void PredictAgain(const ModelView &models, Experience *experience) noexcept
 
 	const Calibration calibration = CalibrationOf(models.accuracy);
 	float query_share[kNumExperts];
-	for (int i = 0; i < kNumExperts; i++)
-	{
+	for (int i = 0; i < kNumExperts; i++) {
 		experience->time_answers[i] = UsableOrNone(answers[i].time);
 		experience->query_memory_answers[i] = UsableOrNone(answers[i].query_memory);
 	}
@@ -70,8 +69,7 @@ void PredictAgain(const ModelView &models, Experience *experience) noexcept
 	experience->query_memory = Mix(experience->query_memory_answers, calibration.query_memory, query_share);
 
 	ShareAverage average{};
-	for (int slot = 0; slot < features.num_operators; slot++)
-	{
+	for (int slot = 0; slot < features.num_operators; slot++) {
 		OperatorExperience *op = &experience->operators[slot];
 		float shares[kNumExperts];
 		for (int i = 0; i < kNumExperts; i++)

@@ -92,8 +92,7 @@ class Reader {
 	void Get(T *value) noexcept
 	{
 		static_assert(std::is_trivially_copyable_v<T>);
-		if (bytes_.size() < sizeof(T))
-		{
+		if (bytes_.size() < sizeof(T)) {
 			ok_ = false;
 			*value = T{};
 			return;
@@ -112,8 +111,7 @@ class Reader {
 uint64_t Checksum(std::span<const std::byte> blob) noexcept
 {
 	uint64_t sum = kMagic;
-	for (size_t i = 0; i < blob.size(); i += sizeof(uint64_t))
-	{
+	for (size_t i = 0; i < blob.size(); i += sizeof(uint64_t)) {
 		if (i == kChecksumAt)
 			continue;
 		uint64_t word = 0;
@@ -190,8 +188,7 @@ void PutEntry(Writer *writer, const RecallEntry &entry) noexcept
 	writer->Put(entry.time_sketch);
 	for (const float sum : {entry.scale_weight, entry.scale_x, entry.scale_y, entry.scale_xx, entry.scale_xy})
 		writer->Put(sum);
-	for (int i = 0; i < entry.num_operators; i++)
-	{
+	for (int i = 0; i < entry.num_operators; i++) {
 		const OperatorMemory &op = entry.operators[i];
 		writer->Put(op.needed);
 		writer->Put(op.lower_bound);
@@ -218,8 +215,7 @@ bool GetEntry(Reader *reader, RecallEntry *entry) noexcept
 	reader->Get(&entry->time_sketch);
 	for (float *sum : {&entry->scale_weight, &entry->scale_x, &entry->scale_y, &entry->scale_xx, &entry->scale_xy})
 		reader->Get(sum);
-	for (uint32_t i = 0; i < num_operators; i++)
-	{
+	for (uint32_t i = 0; i < num_operators; i++) {
 		OperatorMemory *op = &entry->operators[i];
 		uint32_t kind;
 		reader->Get(&op->needed);
@@ -254,28 +250,17 @@ RecallHead GetRecallHead(Reader *reader) noexcept
 
 const char *BlobStatusText(BlobStatus status) noexcept
 {
-	switch (status)
-	{
-		case BlobStatus::kOk:
-			return "model is valid";
-		case BlobStatus::kTooShort:
-			return "model is shorter than its header";
-		case BlobStatus::kNotAModel:
-			return "not a pg_wlm model, or written on a machine with another byte order";
-		case BlobStatus::kForeignVersion:
-			return "model has a format version that this pg_wlm does not know";
-		case BlobStatus::kOtherExpert:
-			return "model belongs to another expert";
-		case BlobStatus::kWrongLength:
-			return "model is truncated or has bytes to spare";
-		case BlobStatus::kDamaged:
-			return "model is damaged: its checksum does not match";
-		case BlobStatus::kForeignShape:
-			return "model was built for other dimensions than this pg_wlm uses";
-		case BlobStatus::kInsane:
-			return "model holds numbers that cannot be right";
-		case BlobStatus::kNumStatuses:
-			break;
+	switch (status) {
+		case BlobStatus::kOk: return "model is valid";
+		case BlobStatus::kTooShort: return "model is shorter than its header";
+		case BlobStatus::kNotAModel: return "not a pg_wlm model, or written on a machine with another byte order";
+		case BlobStatus::kForeignVersion: return "model has a format version that this pg_wlm does not know";
+		case BlobStatus::kOtherExpert: return "model belongs to another expert";
+		case BlobStatus::kWrongLength: return "model is truncated or has bytes to spare";
+		case BlobStatus::kDamaged: return "model is damaged: its checksum does not match";
+		case BlobStatus::kForeignShape: return "model was built for other dimensions than this pg_wlm uses";
+		case BlobStatus::kInsane: return "model holds numbers that cannot be right";
+		case BlobStatus::kNumStatuses: break;
 	}
 	return "unknown model status";
 }
@@ -285,8 +270,7 @@ size_t BlobBytes(const PlannerModel &) noexcept { return kHeaderBytes + kPlanner
 size_t BlobBytes(const RecallStore &store) noexcept
 {
 	size_t bytes = kHeaderBytes + kRecallHeadBytes;
-	for (uint32_t i = 0; i < store.capacity; i++)
-	{
+	for (uint32_t i = 0; i < store.capacity; i++) {
 		const RecallEntry &entry = store.entries()[i];
 		if (entry.fingerprint != 0)
 			bytes += kEntryBytes + static_cast<size_t>(entry.num_operators) * kOperatorBytes;
@@ -374,8 +358,7 @@ BlobStatus ReadBlob(std::span<const std::byte> blob, RecallStore *store) noexcep
 	/* once without touching the store, then once more for good */
 	const Reader at_first_entry = reader;
 	RecallEntry entry;
-	for (uint32_t i = 0; i < head.num_entries; i++)
-	{
+	for (uint32_t i = 0; i < head.num_entries; i++) {
 		if (!GetEntry(&reader, &entry))
 			return reader.ok() ? BlobStatus::kInsane : BlobStatus::kWrongLength;
 		if (!IsSane(entry))
@@ -388,8 +371,7 @@ BlobStatus ReadBlob(std::span<const std::byte> blob, RecallStore *store) noexcep
 	store->clock.store(head.clock, std::memory_order_relaxed);
 	store->observations = head.observations;
 	reader = at_first_entry;
-	for (uint32_t i = 0; i < head.num_entries; i++)
-	{
+	for (uint32_t i = 0; i < head.num_entries; i++) {
 		GetEntry(&reader, &entry);
 		InsertEntry(store, entry);
 	}

@@ -59,8 +59,7 @@ void FoldScale(RecallEntry *entry, float x, float y) noexcept
 void FoldQuery(RecallEntry *entry, const Experience &experience) noexcept
 {
 	const bool cut = TimeIsLowerBound(experience);
-	if (IsQuantity(experience.time_ms))
-	{
+	if (IsQuantity(experience.time_ms)) {
 		const float log_ms = LogMs(experience.time_ms);
 		if (FoldOrRaise(&entry->time, log_ms, cut, experience.time))
 			AddToSketch(&entry->time_sketch, entry->time, log_ms);
@@ -70,8 +69,7 @@ void FoldQuery(RecallEntry *entry, const Experience &experience) noexcept
 	if (IsQuantity(experience.query_memory_kb))
 		FoldOrRaise(&entry->query_memory, LogKb(experience.query_memory_kb), QueryMemoryIsLowerBound(experience),
 		            experience.query_memory);
-	if (experience.temp_bytes >= 0)
-	{
+	if (experience.temp_bytes >= 0) {
 		const float log_bytes = static_cast<float>(std::log1p(static_cast<double>(experience.temp_bytes)));
 		if (!cut)
 			Fold(&entry->temp_bytes, log_bytes);
@@ -87,8 +85,7 @@ void FoldOperator(OperatorMemory *memory, const OperatorExperience &op) noexcept
 	const bool first = memory->needed.weight <= 0 && memory->lower_bound <= kNoBound;
 	memory->spill_share = first ? spilled : kSpillDecay * memory->spill_share + (1 - kSpillDecay) * spilled;
 
-	if (NeedIsLowerBound(op))
-	{
+	if (NeedIsLowerBound(op)) {
 		memory->lower_bound = std::max(memory->lower_bound, log_kb);
 		Raise(&memory->needed, log_kb);
 		return;
@@ -101,16 +98,14 @@ void FoldOperator(OperatorMemory *memory, const OperatorExperience &op) noexcept
 
 void FoldOperators(RecallEntry *entry, const Experience &experience) noexcept
 {
-	for (int i = 0; i < NumOperators(experience); i++)
-	{
+	for (int i = 0; i < NumOperators(experience); i++) {
 		const OperatorExperience &op = experience.operators[i];
 		const uint8_t kind = static_cast<uint8_t>(op.kind);
 		if (!(op.flags & kObserved) || !IsQuantity(op.needed_kb) || op.memory_slot < 0 ||
-			op.memory_slot >= kRecallOperators || kind >= static_cast<uint8_t>(NodeKind::kNumKinds))
+		    op.memory_slot >= kRecallOperators || kind >= static_cast<uint8_t>(NodeKind::kNumKinds))
 			continue;
 		OperatorMemory *memory = &entry->operators[op.memory_slot];
-		if (memory->kind != kind)
-		{
+		if (memory->kind != kind) {
 			*memory = OperatorMemory{};
 			memory->lower_bound = kNoBound;
 			memory->kind = kind;

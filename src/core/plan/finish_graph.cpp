@@ -37,18 +37,14 @@ bool IsSidePlan(NodeRole role) noexcept
 /* Takes in its whole input before it returns a row. */
 bool IsBlocking(const PlanNode &node) noexcept
 {
-	switch (node.kind)
-	{
+	switch (node.kind) {
 		case NodeKind::kSort:
 		case NodeKind::kIncrementalSort: /* group by group, but its memory bounds a stretch all the same */
 		case NodeKind::kHash:
 		case NodeKind::kMaterial:
-		case NodeKind::kSetOp:
-			return true;
-		case NodeKind::kAgg:
-			return node.aggregate != AggKind::kSorted;
-		default:
-			return false;
+		case NodeKind::kSetOp: return true;
+		case NodeKind::kAgg: return node.aggregate != AggKind::kSorted;
+		default: return false;
 	}
 }
 
@@ -66,13 +62,10 @@ void InheritFromParent(const PlanGraph &graph, PlanNode *node) noexcept
 		return;
 
 	const PlanNode &parent = graph.nodes[node->parent];
-	if (IsGather(parent) && node->role == NodeRole::kOuter)
-	{
+	if (IsGather(parent) && node->role == NodeRole::kOuter) {
 		node->processes = 1.0f + parent.workers;
 		node->flags |= kBelowGather;
-	}
-	else if (parent.flags & kBelowGather)
-	{
+	} else if (parent.flags & kBelowGather) {
 		node->processes = parent.processes;
 		node->flags |= kBelowGather;
 	}
@@ -98,8 +91,7 @@ void AssignMemorySlot(PlanGraph *graph, int16_t index) noexcept
 	node->memory_slot = kNoNode;
 	if (node->memory == MemoryClass::kNone)
 		return;
-	if (graph->num_memory_nodes >= kMaxMemoryNodes)
-	{
+	if (graph->num_memory_nodes >= kMaxMemoryNodes) {
 		graph->overflow = true;
 		return;
 	}
@@ -111,13 +103,11 @@ void AssignMemorySlot(PlanGraph *graph, int16_t index) noexcept
 uint64_t TemplateFingerprint(const PlanGraph &graph) noexcept
 {
 	uint64_t hash = Combine(kTemplateSeed, static_cast<uint64_t>(graph.command));
-	for (int16_t i = 0; i < graph.num_nodes; i++)
-	{
+	for (int16_t i = 0; i < graph.num_nodes; i++) {
 		const PlanNode &node = graph.nodes[i];
 		const uint64_t distance = node.parent == kNoNode ? 0 : static_cast<uint64_t>(i - node.parent);
 		const uint64_t shape = static_cast<uint64_t>(node.kind) | static_cast<uint64_t>(node.role) << 8 |
-							   static_cast<uint64_t>(node.join) << 16 | static_cast<uint64_t>(node.aggregate) << 24 |
-							   distance << 32;
+			static_cast<uint64_t>(node.join) << 16 | static_cast<uint64_t>(node.aggregate) << 24 | distance << 32;
 		hash = Combine(Combine(hash, shape), node.identity);
 	}
 	return hash != 0 ? hash : 1;
@@ -142,8 +132,7 @@ uint64_t RowStep(float rows) noexcept
 uint64_t PlanFingerprint(const PlanGraph &graph, uint64_t template_fingerprint) noexcept
 {
 	uint64_t hash = Combine(kPlanSeed, template_fingerprint);
-	for (int16_t i = 0; i < graph.num_nodes; i++)
-	{
+	for (int16_t i = 0; i < graph.num_nodes; i++) {
 		const PlanNode &node = graph.nodes[i];
 		hash = Combine(hash, RowStep(node.rows) | static_cast<uint64_t>(node.workers) << 8);
 	}
@@ -159,11 +148,9 @@ void FinishGraph(PlanGraph *graph) noexcept
 	graph->num_memory_nodes = 0;
 	graph->num_pipelines = 0;
 	graph->planned_workers = 0;
-	for (int16_t i = 0; i < graph->num_nodes; i++)
-	{
+	for (int16_t i = 0; i < graph->num_nodes; i++) {
 		PlanNode *node = &graph->nodes[i];
-		if (node->parent < kNoNode || node->parent >= i)
-		{
+		if (node->parent < kNoNode || node->parent >= i) {
 			graph->overflow = true; /* not in preorder: not a plan that we understand */
 			node->parent = kNoNode;
 		}

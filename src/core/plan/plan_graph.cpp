@@ -28,9 +28,8 @@ void ResetGraph(PlanGraph *graph) noexcept
 
 PlanNode *AppendNode(PlanGraph *graph, int16_t parent, int32_t plan_node_id) noexcept
 {
-	if (graph->overflow || graph->num_nodes >= kMaxPlanNodes || plan_node_id >= kMaxPlanNodeIds ||
-		parent < kNoNode || parent >= graph->num_nodes)
-	{
+	if (graph->overflow || graph->num_nodes >= kMaxPlanNodes || plan_node_id >= kMaxPlanNodeIds || parent < kNoNode ||
+	    parent >= graph->num_nodes) {
 		graph->overflow = true;
 		return nullptr;
 	}
@@ -54,7 +53,7 @@ namespace {
 bool SameShape(const PlanNode &a, const PlanNode &b) noexcept
 {
 	return a.kind == b.kind && a.role == b.role && a.join == b.join && a.aggregate == b.aggregate &&
-		   a.memory == b.memory;
+		a.memory == b.memory;
 }
 
 /*
@@ -95,8 +94,7 @@ bool FoldSubtree(PlanGraph *graph, int16_t first, int16_t second) noexcept
 	if (length < distance && graph->nodes[first + length].parent >= first)
 		return false;
 
-	for (int16_t i = 0; i < length; i++)
-	{
+	for (int16_t i = 0; i < length; i++) {
 		const PlanNode &a = graph->nodes[first + i];
 		const PlanNode &b = graph->nodes[second + i];
 		if (!SameShape(a, b) || (i > 0 && b.parent - a.parent != distance))

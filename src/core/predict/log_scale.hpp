@@ -13,10 +13,10 @@
 
 namespace wlm {
 
-inline constexpr float kLeastLogMs = -9.2f;  /* 0.1 us */
-inline constexpr float kMostLogMs = 23.0f;   /* about 100 days */
-inline constexpr float kLeastLogKb = -7.0f;  /* 1 byte */
-inline constexpr float kMostLogKb = 30.0f;   /* 10 PB */
+inline constexpr float kLeastLogMs = -9.2f; /* 0.1 us */
+inline constexpr float kMostLogMs = 23.0f;  /* about 100 days */
+inline constexpr float kLeastLogKb = -7.0f; /* 1 byte */
+inline constexpr float kMostLogKb = 30.0f;  /* 10 PB */
 inline constexpr float kMostVariance = 100.0f;
 
 /* True for what can be learned from: positive and finite. */
@@ -35,7 +35,7 @@ inline float LogKb(double kb) noexcept { return LogWithin(kb, kLeastLogKb, kMost
 inline bool IsFinite(const Estimate &estimate) noexcept
 {
 	return std::isfinite(estimate.mean) && std::isfinite(estimate.data_variance) &&
-		   std::isfinite(estimate.model_variance) && std::isfinite(estimate.support);
+		std::isfinite(estimate.model_variance) && std::isfinite(estimate.support);
 }
 
 /* An opinion that may be used: finite, variances not negative. */

@@ -16,28 +16,28 @@ namespace wlm {
 
 namespace {
 
-constexpr double kMinimalTupleHeader = 16;  /* MAXALIGN(SizeofMinimalTupleHeader) */
-constexpr double kHeapTupleHeader = 24;     /* MAXALIGN(SizeofHeapTupleHeader) */
-constexpr double kHashTupleOverhead = 16;   /* HJTUPLE_OVERHEAD */
+constexpr double kMinimalTupleHeader = 16; /* MAXALIGN(SizeofMinimalTupleHeader) */
+constexpr double kHeapTupleHeader = 24;    /* MAXALIGN(SizeofHeapTupleHeader) */
+constexpr double kHashTupleOverhead = 16;  /* HJTUPLE_OVERHEAD */
 constexpr double kPointer = 8;
 constexpr double kAllocChunkHeader = 16;
 constexpr double kGenerationChunkHeader = 24;
-constexpr double kAllocChunkLimit = 8192;   /* larger chunks are not rounded to a power of two */
+constexpr double kAllocChunkLimit = 8192; /* larger chunks are not rounded to a power of two */
 constexpr double kSortTuple = 24;
-constexpr double kFirstSortArray = 1024;    /* INITIAL_MEMTUPSIZE, elements */
-constexpr double kFirstStoreArray = 2048;   /* tuplestore's, elements */
+constexpr double kFirstSortArray = 1024;  /* INITIAL_MEMTUPSIZE, elements */
+constexpr double kFirstStoreArray = 2048; /* tuplestore's, elements */
 constexpr double kLeastHashBuckets = 1024;
 constexpr double kMostHashBuckets = 134217728; /* MaxAllocSize / 8, rounded down to a power of two */
 constexpr double kTupleHashEntry = 24;
-constexpr double kPerGroupState = 16;       /* AggStatePerGroupData */
-constexpr double kMemoizeEntry = 24 + 24;   /* MemoizeEntry, MemoizeKey */
+constexpr double kPerGroupState = 16;     /* AggStatePerGroupData */
+constexpr double kMemoizeEntry = 24 + 24; /* MemoizeEntry, MemoizeKey */
 constexpr double kMemoizeTuple = 16;
 constexpr double kMemoizeDefaultEntries = 1024;
 constexpr double kBitmapEntry = 48 + 2 * kPointer;
 constexpr double kLeastBitmapEntries = 128;
-constexpr double kHeapRows = 1.7;           /* rows per row of the bound still counted once the heap stands (measured) */
-constexpr double kSimpleHashFill = 0.9;     /* SH_FILLFACTOR */
-constexpr double kFullSortGroup = 64;       /* DEFAULT_MAX_FULL_SORT_GROUP_SIZE */
+constexpr double kHeapRows = 1.7;       /* rows per row of the bound still counted once the heap stands (measured) */
+constexpr double kSimpleHashFill = 0.9; /* SH_FILLFACTOR */
+constexpr double kFullSortGroup = 64;   /* DEFAULT_MAX_FULL_SORT_GROUP_SIZE */
 
 constexpr double kMostRows = 1e15;
 constexpr double kMostWidth = 1e9;
@@ -102,25 +102,20 @@ double TopNBytes(double rows, double bound, double width) noexcept
 double TupleBound(const PlanGraph &graph, const PlanNode &sort) noexcept
 {
 	const PlanNode *node = &sort;
-	while (node->parent >= 0 && node->role != NodeRole::kInitPlan && node->role != NodeRole::kSubPlan)
-	{
+	while (node->parent >= 0 && node->role != NodeRole::kInitPlan && node->role != NodeRole::kSubPlan) {
 		node = &graph.nodes[node->parent];
-		switch (node->kind)
-		{
-			case NodeKind::kLimit:
-				return Clean(node->rows, 1, kMostRows);
+		switch (node->kind) {
+			case NodeKind::kLimit: return Clean(node->rows, 1, kMostRows);
 			case NodeKind::kAppend:
 			case NodeKind::kMergeAppend:
 			case NodeKind::kResult:
 			case NodeKind::kGather:
-			case NodeKind::kGatherMerge:
-				break;
+			case NodeKind::kGatherMerge: break;
 			case NodeKind::kSubqueryScan:
 				if (node->num_quals > 0)
 					return 0;
 				break;
-			default:
-				return 0;
+			default: return 0;
 		}
 	}
 	return 0;
@@ -128,8 +123,7 @@ double TupleBound(const PlanGraph &graph, const PlanNode &sort) noexcept
 
 const PlanNode *OuterChild(const PlanGraph &graph, int16_t parent) noexcept
 {
-	for (int16_t i = static_cast<int16_t>(parent + 1); i < graph.num_nodes; i++)
-	{
+	for (int16_t i = static_cast<int16_t>(parent + 1); i < graph.num_nodes; i++) {
 		const PlanNode &node = graph.nodes[i];
 		if (node.parent < parent)
 			break;
@@ -194,44 +188,35 @@ double Bytes(const PlanGraph &graph, const PlanNode &node, int16_t index) noexce
 	const double members = Clean(node.fold_count, 1, 1e6);
 	const PlanNode *child = OuterChild(graph, index);
 	const Input input{Clean(node.rows, 0, kMostRows) / members, Clean(node.width, 0, kMostWidth),
-					  Clean(node.groups, 0, kMostRows) / members};
+	                  Clean(node.groups, 0, kMostRows) / members};
 	/* groups are kept with the columns of the input that they need */
 	const double group_width = child != nullptr ? Clean(child->width, 0, kMostWidth) : input.width;
 	const double groups = input.groups > 0 ? input.groups : std::max(input.rows, 1.0);
 
-	switch (node.memory)
-	{
-		case MemoryClass::kSort:
-		{
+	switch (node.memory) {
+		case MemoryClass::kSort: {
 			const double bound = TupleBound(graph, node);
 			if (bound > 0 && bound < input.rows)
 				return TopNBytes(input.rows, bound, input.width);
 			return SortBytes(input.rows, input.width, node.num_columns == 1 && input.width <= kPointer);
 		}
-		case MemoryClass::kIncrementalSort:
-		{
+		case MemoryClass::kIncrementalSort: {
 			/* one sort for small groups and one for large ones live side by side */
 			const double rows = GroupRows(node, child, input.rows);
 			return SortBytes(std::min(input.rows, kFullSortGroup), input.width, false) +
-				   SortBytes(rows, input.width, false);
+				SortBytes(rows, input.width, false);
 		}
-		case MemoryClass::kHash:
-			return HashBytes(input);
+		case MemoryClass::kHash: return HashBytes(input);
 		case MemoryClass::kParallelHash:
 			return HashBytes({input.rows * ParallelDivisor(Clean(node.processes, 1, 1024)), input.width, 0});
 		case MemoryClass::kHashAgg:
 			return GroupBytes(groups, group_width, node.num_aggregates, Clean(node.state_bytes, 0, kMostWidth));
-		case MemoryClass::kMemoize:
-			return MemoizeBytes(input);
-		case MemoryClass::kTuplestore:
-			return TuplestoreBytes(input);
-		case MemoryClass::kBitmap:
-			return BitmapBytes(input.rows, Clean(node.relation_pages, 0, kMostRows) / members);
-		case MemoryClass::kUnbounded:
-			return GroupBytes(groups, input.width, 0, 0);
+		case MemoryClass::kMemoize: return MemoizeBytes(input);
+		case MemoryClass::kTuplestore: return TuplestoreBytes(input);
+		case MemoryClass::kBitmap: return BitmapBytes(input.rows, Clean(node.relation_pages, 0, kMostRows) / members);
+		case MemoryClass::kUnbounded: return GroupBytes(groups, input.width, 0, 0);
 		case MemoryClass::kNone:
-		case MemoryClass::kNumClasses:
-			break;
+		case MemoryClass::kNumClasses: break;
 	}
 	return 0;
 }

@@ -33,18 +33,16 @@ Calibration CalibrationOf(const Accuracy *accuracy) noexcept
 	if (accuracy == nullptr)
 		return {1, 1, 1};
 	return {Load(*accuracy, Target::kTime), Load(*accuracy, Target::kOperatorMemory),
-			Load(*accuracy, Target::kQueryMemory)};
+	        Load(*accuracy, Target::kQueryMemory)};
 }
 
 Estimate Mix(const Estimate answers[kNumExperts], float calibration, float shares[kNumExperts]) noexcept
 {
 	double weights[kNumExperts];
 	double total = 0;
-	for (int i = 0; i < kNumExperts; i++)
-	{
+	for (int i = 0; i < kNumExperts; i++) {
 		weights[i] = 0;
-		if (IsUsable(answers[i]))
-		{
+		if (IsUsable(answers[i])) {
 			const double precision = 1.0 / std::max(answers[i].Variance(), kLeastVariance);
 			weights[i] = precision * precision * answers[i].support / (1.0 + answers[i].support);
 		}
@@ -55,8 +53,7 @@ Estimate Mix(const Estimate answers[kNumExperts], float calibration, float share
 	std::fill_n(shares, static_cast<int>(kNumExperts), 0.0f);
 	if (!(total > 0) || !std::isfinite(total))
 		return mixed;
-	for (int i = 0; i < kNumExperts; i++)
-	{
+	for (int i = 0; i < kNumExperts; i++) {
 		if (weights[i] <= 0)
 			continue; /* what is not usable may be NaN */
 		shares[i] = static_cast<float>(weights[i] / total);
@@ -65,8 +62,7 @@ Estimate Mix(const Estimate answers[kNumExperts], float calibration, float share
 		mixed.model_variance += shares[i] * answers[i].model_variance;
 		mixed.support += shares[i] * answers[i].support;
 	}
-	for (int i = 0; i < kNumExperts; i++)
-	{
+	for (int i = 0; i < kNumExperts; i++) {
 		if (weights[i] <= 0)
 			continue;
 		const float distance = answers[i].mean - mixed.mean;

@@ -21,10 +21,7 @@ constexpr float kMostCopies = 1e5f;
 
 float LogCost(float cost) noexcept { return LogWithin(cost, kLeastLogCost, kMostLogCost); }
 
-float LogRows(float rows) noexcept
-{
-	return rows > 0 ? LogWithin(1.0 + rows, 0.0f, kMostLogCost) : 0.0f;
-}
+float LogRows(float rows) noexcept { return rows > 0 ? LogWithin(1.0 + rows, 0.0f, kMostLogCost) : 0.0f; }
 
 /* A parallel hash is one table, however many build it. */
 float Copies(MemoryClass memory, float processes, float members) noexcept
@@ -42,8 +39,7 @@ void FeaturesOfGraph(const PlanGraph &graph, bool with_formulas, PlanFeatures *f
 	features->log_cost = LogCost(graph.total_cost);
 	features->log_rows = LogRows(graph.num_nodes > 0 ? graph.nodes[0].rows : 0);
 	features->num_operators = std::clamp<int>(graph.num_memory_nodes, 0, kMaxMemoryNodes);
-	for (int i = 0; i < features->num_operators; i++)
-	{
+	for (int i = 0; i < features->num_operators; i++) {
 		const int16_t index = std::clamp<int16_t>(graph.memory_node[i], 0, kMaxPlanNodes - 1);
 		const PlanNode &node = graph.nodes[index];
 		OperatorFeatures *op = &features->operators[i];
@@ -67,8 +63,7 @@ void FeaturesOfExperience(const Experience &experience, PlanFeatures *features) 
 	features->log_cost = LogCost(experience.total_cost);
 	features->log_rows = LogRows(experience.estimated_rows);
 	features->num_operators = NumOperators(experience);
-	for (int i = 0; i < features->num_operators; i++)
-	{
+	for (int i = 0; i < features->num_operators; i++) {
 		const OperatorExperience &from = experience.operators[i];
 		OperatorFeatures *op = &features->operators[i];
 		op->log_formula_kb = LogKb(from.formula_kb);

@@ -13,8 +13,8 @@
 namespace wlm {
 
 struct OperatorFeatures {
-	float log_formula_kb;  /* ln(kB) of FormulaMemoryKb */
-	float copies;          /* how many of it live at once: processes x folded members; 1 if pooled */
+	float log_formula_kb; /* ln(kB) of FormulaMemoryKb */
+	float copies;         /* how many of it live at once: processes x folded members; 1 if pooled */
 	int16_t memory_slot;
 	NodeKind kind;
 	MemoryClass memory;
@@ -23,8 +23,8 @@ struct OperatorFeatures {
 struct PlanFeatures {
 	uint64_t template_fingerprint;
 	uint64_t plan_fingerprint;
-	float log_cost;        /* ln(planner units) */
-	float log_rows;        /* ln(1 + rows of the root) */
+	float log_cost; /* ln(planner units) */
+	float log_rows; /* ln(1 + rows of the root) */
 	int num_operators;
 	OperatorFeatures operators[kMaxMemoryNodes]; /* of a graph: operator i is memory slot i */
 };

@@ -23,9 +23,9 @@ namespace {
 constexpr int kNumClasses = static_cast<int>(MemoryClass::kNumClasses);
 
 /* Regressors are centred on common values, so that slope and level are learned apart. */
-constexpr float kCommonLogCost = 9;  /* 8,000 units */
+constexpr float kCommonLogCost = 9; /* 8,000 units */
 constexpr float kCommonLogRows = 5;
-constexpr float kCommonLogKb = 7;    /* 1 MB */
+constexpr float kCommonLogKb = 7; /* 1 MB */
 
 /* ln(0.01 ms): about what a cost unit takes on a machine of 2020 with its tables cached */
 constexpr float kLogMsPerUnit = -4.6f;
@@ -65,8 +65,7 @@ void ClampMean(Estimate *estimate, float least, float most) noexcept
 
 void AnswerOperators(const PlannerModel &model, const PlanFeatures &features, Estimate *memory) noexcept
 {
-	for (int i = 0; i < features.num_operators; i++)
-	{
+	for (int i = 0; i < features.num_operators; i++) {
 		const OperatorFeatures &op = features.operators[i];
 		memory[i] = Estimate{};
 		if (op.memory == MemoryClass::kNone || op.memory >= MemoryClass::kNumClasses)
@@ -82,11 +81,10 @@ Estimate ParallelFraction(const PlanGraph &graph) noexcept
 {
 	double parallel = 0;
 	double elapsed = 0;
-	for (int16_t i = 0; i < graph.num_nodes; i++)
-	{
+	for (int16_t i = 0; i < graph.num_nodes; i++) {
 		const PlanNode &node = graph.nodes[i];
-		const bool top = (node.flags & kBelowGather) && node.parent >= 0 &&
-						 !(graph.nodes[node.parent].flags & kBelowGather);
+		const bool top =
+			(node.flags & kBelowGather) && node.parent >= 0 && !(graph.nodes[node.parent].flags & kBelowGather);
 		if (!top || !IsQuantity(node.total_cost))
 			continue;
 		elapsed += node.total_cost;
@@ -98,7 +96,7 @@ Estimate ParallelFraction(const PlanGraph &graph) noexcept
 		fraction = kLeastParallel;
 	fraction = std::min(fraction, 1.0 - kLeastParallel);
 	return {static_cast<float>(std::log(fraction / (1 - fraction))), kParallelDataVariance, kParallelModelVariance,
-			kParallelSupport};
+	        kParallelSupport};
 }
 
 }  // namespace
@@ -107,8 +105,7 @@ Estimate SumOfOperators(const PlanFeatures &features, const Estimate *memory) no
 {
 	double mean = kBaseKb;
 	double variance = 0;
-	for (int i = 0; i < features.num_operators; i++)
-	{
+	for (int i = 0; i < features.num_operators; i++) {
 		if (!IsUsable(memory[i]))
 			continue;
 		const double spread = std::min(memory[i].Variance(), kMostSummedVariance);
@@ -146,8 +143,7 @@ void AskPlanner(const ModelView &models, const PlanGraph &graph, const PlanConte
 	PlannerModel model;
 	PlanFeatures features;
 	FeaturesOfGraph(graph, true, &features);
-	if (models.planner == nullptr || !ReadShared(*models.planner, &model))
-	{
+	if (models.planner == nullptr || !ReadShared(*models.planner, &model)) {
 		answer->time = answer->parallel_fraction = answer->query_memory = Estimate{};
 		std::fill_n(answer->memory, features.num_operators, Estimate{});
 		return;
@@ -201,12 +197,11 @@ void LearnPlanner(PlannerModel *shared, const Experience &experience) noexcept
 		LearnRegression(&model.time, kTimePrior, TimeRegressors(features).x, LogMs(experience.time_ms),
 		                TimeIsLowerBound(experience));
 
-	for (int i = 0; i < features.num_operators; i++)
-	{
+	for (int i = 0; i < features.num_operators; i++) {
 		const OperatorExperience &op = experience.operators[i];
 		const int memory_class = static_cast<int>(op.memory);
-		if (!(op.flags & kObserved) || !IsQuantity(op.needed_kb) || !IsQuantity(op.formula_kb) ||
-			memory_class <= 0 || memory_class >= kNumClasses)
+		if (!(op.flags & kObserved) || !IsQuantity(op.needed_kb) || !IsQuantity(op.formula_kb) || memory_class <= 0 ||
+		    memory_class >= kNumClasses)
 			continue;
 		LearnRegression(&model.memory[memory_class], kMemoryPrior,
 		                MemoryRegressors(features.operators[i].log_formula_kb).x, LogKb(op.needed_kb),

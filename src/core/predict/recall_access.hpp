@@ -10,7 +10,7 @@
 
 namespace wlm {
 
-inline constexpr uint32_t kRecallBucket = 8;               /* candidates that a fingerprint may replace */
+inline constexpr uint32_t kRecallBucket = 8; /* candidates that a fingerprint may replace */
 inline constexpr uint32_t kMostRecallEntries = 1u << 24;
 
 /* The bucket's entries: [first, first + length). */

@@ -22,8 +22,8 @@ namespace {
 
 /* What is believed of scatter before it is seen: the first run says nothing about it. */
 struct Scatter {
-	float prior;  /* variance, worth one observation */
-	float floor;  /* variance: runs of one plan never agree better than that */
+	float prior; /* variance, worth one observation */
+	float floor; /* variance: runs of one plan never agree better than that */
 };
 constexpr Scatter kTimeScatter = {0.09f, 0.0016f};
 constexpr Scatter kMemoryScatter = {0.02f, 0.0004f};
@@ -53,8 +53,8 @@ Estimate Shrink(const Estimate &prior, const Moments &moments, float location, c
 	const float n = moments.weight;
 	const float variance = std::max((n * moments.variance + scatter.prior) / (n + 1), scatter.floor);
 	const bool has_prior = IsUsable(prior);
-	const float kappa =
-		std::clamp(variance / std::max(has_prior ? prior.Variance() : kNoPriorVariance, 1e-6f), kLeastKappa, kMostKappa);
+	const float kappa = std::clamp(variance / std::max(has_prior ? prior.Variance() : kNoPriorVariance, 1e-6f),
+	                               kLeastKappa, kMostKappa);
 	const float towards = has_prior ? prior.mean : location;
 	const float surprise = moments.last - location;
 
@@ -77,35 +77,36 @@ float TimeLocation(const RecallEntry &entry) noexcept
 	return low <= high ? std::clamp(entry.time.mean, low, high) : entry.time.mean;
 }
 
-/* Of template and plan; no opinion if neither has seen anything. */
-Estimate ShrinkTwice(const Estimate &prior, const Moments *of_template, float template_location, const Moments *plan,
-                     float plan_location, const Scatter &scatter) noexcept
+/* What one entry has seen of one quantity; weight 0 = nothing. */
+struct Level {
+	Moments moments;
+	float location;
+};
+
+Level TimeOf(const RecallEntry &entry, bool has) noexcept
 {
-	const float template_weight = of_template != nullptr ? of_template->weight : 0;
-	const float plan_weight = plan != nullptr ? plan->weight : 0;
+	return has ? Level{entry.time, TimeLocation(entry)} : Level{};
+}
+
+Level QueryMemoryOf(const RecallEntry &entry, bool has) noexcept
+{
+	return has ? Level{entry.query_memory, entry.query_memory.mean} : Level{};
+}
+
+Level NeedOf(const OperatorMemory *op) noexcept { return op != nullptr ? Level{op->needed, op->needed.mean} : Level{}; }
+
+/* Towards the template, then towards the plan; no opinion if neither has seen anything. */
+Estimate ShrinkTwice(const Estimate &prior, const Level &of_template, const Level &plan,
+                     const Scatter &scatter) noexcept
+{
+	const float template_weight = of_template.moments.weight;
+	const float plan_weight = plan.moments.weight;
 	if (!(template_weight > 0) && !(plan_weight > 0))
 		return Estimate{};
-	Estimate estimate = prior;
-	if (template_weight > 0)
-		estimate = Shrink(estimate, *of_template, template_location, scatter);
-	if (plan_weight > 0)
-		estimate = Shrink(estimate, *plan, plan_location, scatter);
+	Estimate estimate = Shrink(prior, of_template.moments, of_template.location, scatter);
+	estimate = Shrink(estimate, plan.moments, plan.location, scatter);
 	estimate.support = plan_weight + kTemplateSupport * std::max(template_weight - plan_weight, 0.0f);
 	return estimate;
-}
-
-Estimate Time(const Memory &memory, const Estimate &prior) noexcept
-{
-	return ShrinkTwice(prior, memory.has_template ? &memory.of_template.time : nullptr,
-	                   memory.has_template ? TimeLocation(memory.of_template) : 0,
-	                   memory.has_plan ? &memory.plan.time : nullptr, memory.has_plan ? TimeLocation(memory.plan) : 0,
-	                   kTimeScatter);
-}
-
-Estimate MeanOnly(const Moments *of_template, const Moments *plan, const Estimate &prior) noexcept
-{
-	return ShrinkTwice(prior, of_template, of_template != nullptr ? of_template->mean : 0, plan,
-	                   plan != nullptr ? plan->mean : 0, kMemoryScatter);
 }
 
 const OperatorMemory *OperatorOf(const RecallEntry &entry, bool has, const OperatorFeatures &op) noexcept
@@ -122,8 +123,7 @@ Estimate WithBound(Estimate estimate, const Estimate &prior, float bound, float 
 {
 	if (bound <= kNoBound)
 		return estimate;
-	if (!IsUsable(estimate))
-	{
+	if (!IsUsable(estimate)) {
 		if (IsUsable(prior) && prior.mean >= bound)
 			return Estimate{};
 		return {bound, kMemoryScatter.prior, kBoundVariance, kBoundSupport};
@@ -138,8 +138,7 @@ Estimate OperatorNeed(const Memory &memory, const OperatorFeatures &op, const Es
 {
 	const OperatorMemory *of_template = OperatorOf(memory.of_template, memory.has_template, op);
 	const OperatorMemory *plan = OperatorOf(memory.plan, memory.has_plan, op);
-	const Estimate estimate = MeanOnly(of_template != nullptr ? &of_template->needed : nullptr,
-	                                   plan != nullptr ? &plan->needed : nullptr, prior);
+	const Estimate estimate = ShrinkTwice(prior, NeedOf(of_template), NeedOf(plan), kMemoryScatter);
 	/* a bound of another plan of the template says less than this plan's own whole values */
 	const OperatorMemory *bounded = plan != nullptr ? plan : of_template;
 	return bounded != nullptr ? WithBound(estimate, prior, bounded->lower_bound, bounded->spill_share) : estimate;
@@ -186,12 +185,13 @@ void RecallAnswer(const RecallStore &store, const PlanFeatures &features, const 
 	Memory memory;
 	memory.has_plan = store.Find(features.plan_fingerprint, &memory.plan);
 	memory.has_template = features.template_fingerprint != 0 &&
-						  store.Find(TemplateKey(features.template_fingerprint), &memory.of_template);
+		store.Find(TemplateKey(features.template_fingerprint), &memory.of_template);
 
-	answer->time = Time(memory, prior.time);
+	answer->time = ShrinkTwice(prior.time, TimeOf(memory.of_template, memory.has_template),
+	                           TimeOf(memory.plan, memory.has_plan), kTimeScatter);
 	answer->parallel_fraction = ParallelFraction(memory);
-	answer->query_memory = MeanOnly(memory.has_template ? &memory.of_template.query_memory : nullptr,
-	                                memory.has_plan ? &memory.plan.query_memory : nullptr, prior.query_memory);
+	answer->query_memory = ShrinkTwice(prior.query_memory, QueryMemoryOf(memory.of_template, memory.has_template),
+	                                   QueryMemoryOf(memory.plan, memory.has_plan), kMemoryScatter);
 	for (int i = 0; i < features.num_operators; i++)
 		answer->memory[i] = OperatorNeed(memory, features.operators[i], prior.memory[i]);
 }
@@ -201,8 +201,7 @@ void AskRecall(const ModelView &models, const PlanGraph &graph, const PlanContex
 {
 	PlanFeatures features;
 	FeaturesOfGraph(graph, false, &features);
-	if (models.recall == nullptr)
-	{
+	if (models.recall == nullptr) {
 		answer->time = answer->parallel_fraction = answer->query_memory = Estimate{};
 		std::fill_n(answer->memory, features.num_operators, Estimate{});
 		return;

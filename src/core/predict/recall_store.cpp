@@ -21,10 +21,7 @@ static_assert(sizeof(RecallStore) % 8 == 0 && alignof(RecallEntry) <= 8);
 
 namespace {
 
-uint32_t Rounded(uint32_t capacity) noexcept
-{
-	return std::bit_ceil(std::clamp(capacity, 1u, kMostRecallEntries));
-}
+uint32_t Rounded(uint32_t capacity) noexcept { return std::bit_ceil(std::clamp(capacity, 1u, kMostRecallEntries)); }
 
 uint64_t LoadFingerprint(const RecallEntry &entry) noexcept
 {
@@ -68,8 +65,7 @@ void InitEntry(RecallEntry *entry, uint64_t fingerprint) noexcept
 	entry->time_sketch = QuantileSketch{};
 	entry->scale_weight = entry->scale_x = entry->scale_y = entry->scale_xx = entry->scale_xy = 0;
 	entry->num_operators = 0;
-	for (OperatorMemory &op : entry->operators)
-	{
+	for (OperatorMemory &op : entry->operators) {
 		op = OperatorMemory{};
 		op.lower_bound = kNoBound;
 	}
@@ -80,8 +76,7 @@ bool RecallStore::Find(uint64_t fingerprint, RecallEntry *copy) const noexcept
 	if (fingerprint == 0)
 		return false;
 	const RecallBucket bucket = BucketOf(*this, fingerprint);
-	for (uint32_t i = bucket.first; i < bucket.first + bucket.length; i++)
-	{
+	for (uint32_t i = bucket.first; i < bucket.first + bucket.length; i++) {
 		const RecallEntry &entry = entries()[i];
 		/* replaced between the look and the copy: the copy is whole, but another's */
 		if (LoadFingerprint(entry) == fingerprint)
@@ -108,11 +103,9 @@ RecallEntry *PlaceFor(RecallStore *store, uint64_t fingerprint, bool *found) noe
 	const uint32_t now = store->clock.load(std::memory_order_relaxed);
 	RecallEntry *victim = nullptr;
 	*found = false;
-	for (uint32_t i = bucket.first; i < bucket.first + bucket.length; i++)
-	{
+	for (uint32_t i = bucket.first; i < bucket.first + bucket.length; i++) {
 		RecallEntry *entry = store->entries() + i;
-		if (entry->fingerprint == fingerprint)
-		{
+		if (entry->fingerprint == fingerprint) {
 			*found = true;
 			return entry;
 		}

@@ -72,12 +72,11 @@ void MixForecast(const Calibration &calibration, Forecast *forecast) noexcept
 		query_share);
 
 	ShareAverage average{};
-	for (int slot = 0; slot < forecast->num_memory_nodes; slot++)
-	{
+	for (int slot = 0; slot < forecast->num_memory_nodes; slot++) {
 		float shares[kNumExperts];
 		forecast->memory[slot] = MixTarget(
-			*forecast, [slot](const ExpertAnswer &answer) { return answer.memory[slot]; },
-			calibration.operator_memory, shares);
+			*forecast, [slot](const ExpertAnswer &answer) { return answer.memory[slot]; }, calibration.operator_memory,
+			shares);
 		average.Add(shares);
 	}
 	average.Get(query_share, forecast->memory_share);
@@ -92,11 +91,10 @@ void Predict(const ModelView &models, const PlanGraph &graph, const PlanContext 
 	forecast->plan_fingerprint = graph.plan_fingerprint;
 	forecast->model_version = models.version;
 	if (graph.overflow || graph.num_nodes <= 0 || graph.num_memory_nodes < 0 ||
-		graph.num_memory_nodes > kMaxMemoryNodes)
+	    graph.num_memory_nodes > kMaxMemoryNodes)
 		return;
 
-	for (int i = 0; i < kNumExperts; i++)
-	{
+	for (int i = 0; i < kNumExperts; i++) {
 		kExperts[i].answer(models, graph, context, forecast->answers, &forecast->answers[i]);
 		DiscardUnusable(&forecast->answers[i], graph.num_memory_nodes);
 	}

@@ -30,8 +30,7 @@ using Vector = double[kMaxRegressors];
 double Spread(const Regression &regression, const float x[kMaxRegressors], Vector gain) noexcept
 {
 	double spread = 0;
-	for (int i = 0; i < kMaxRegressors; i++)
-	{
+	for (int i = 0; i < kMaxRegressors; i++) {
 		gain[i] = 0;
 		for (int j = 0; j < kMaxRegressors; j++)
 			gain[i] += static_cast<double>(regression.covariance[i][j]) * x[j];
@@ -58,15 +57,13 @@ void ScaleCovariance(Regression *regression, float factor) noexcept
 /* Scaling a row and its column keeps the matrix positive semidefinite. */
 void BoundCovariance(Regression *regression, const RegressionPrior &prior) noexcept
 {
-	for (int i = 0; i < kMaxRegressors; i++)
-	{
+	for (int i = 0; i < kMaxRegressors; i++) {
 		const float limit = prior.variances[i];
 		const float variance = regression->covariance[i][i];
 		if (variance <= limit)
 			continue;
 		const float scale = std::sqrt(limit / variance);
-		for (int j = 0; j < kMaxRegressors; j++)
-		{
+		for (int j = 0; j < kMaxRegressors; j++) {
 			regression->covariance[i][j] *= scale;
 			regression->covariance[j][i] *= scale;
 		}
@@ -79,8 +76,7 @@ void BoundCovariance(Regression *regression, const RegressionPrior &prior) noexc
 void InitRegression(Regression *regression, const RegressionPrior &prior) noexcept
 {
 	*regression = Regression{};
-	for (int i = 0; i < kMaxRegressors; i++)
-	{
+	for (int i = 0; i < kMaxRegressors; i++) {
 		regression->weights[i] = prior.weights[i];
 		regression->covariance[i][i] = prior.variances[i];
 	}
@@ -114,12 +110,11 @@ void LearnRegression(Regression *regression, const RegressionPrior &prior, const
 	const double innovation = spread + noise / trust;
 
 	Regression next = *regression;
-	for (int i = 0; i < kMaxRegressors; i++)
-	{
+	for (int i = 0; i < kMaxRegressors; i++) {
 		next.weights[i] = static_cast<float>(next.weights[i] + gain[i] * error / innovation);
 		for (int j = 0; j < kMaxRegressors; j++)
-			next.covariance[i][j] = static_cast<float>(
-				(next.covariance[i][j] - gain[i] * gain[j] / innovation) / kForgetting);
+			next.covariance[i][j] =
+				static_cast<float>((next.covariance[i][j] - gain[i] * gain[j] / innovation) / kForgetting);
 	}
 	next.evidence = static_cast<float>(std::min(next.evidence * kForgetting + 1, kMostEvidence));
 	const double second_moment = std::pow(std::min(surprise, kHuberLimit), 2) / kHuberSecondMoment;
@@ -136,15 +131,13 @@ void LearnRegression(Regression *regression, const RegressionPrior &prior, const
 
 bool RegressionIsSane(const Regression &regression) noexcept
 {
-	for (int i = 0; i < kMaxRegressors; i++)
-	{
+	for (int i = 0; i < kMaxRegressors; i++) {
 		if (!(std::fabs(regression.weights[i]) <= kMostWeight))
 			return false;
 		const float variance = regression.covariance[i][i];
 		if (!(variance >= 0 && variance <= kMostVariance))
 			return false;
-		for (int j = 0; j < kMaxRegressors; j++)
-		{
+		for (int j = 0; j < kMaxRegressors; j++) {
 			const float product = variance * regression.covariance[j][j];
 			const float covariance = regression.covariance[i][j];
 			/* rounding may leave a hair more than Cauchy and Schwarz allow */
@@ -152,8 +145,8 @@ bool RegressionIsSane(const Regression &regression) noexcept
 				return false;
 		}
 	}
-	return regression.noise_variance > 0 && regression.noise_variance <= kMostVariance &&
-		   regression.evidence >= 0 && regression.evidence <= kMostEvidence * 1.01;
+	return regression.noise_variance > 0 && regression.noise_variance <= kMostVariance && regression.evidence >= 0 &&
+		regression.evidence <= kMostEvidence * 1.01;
 }
 
 }  // namespace wlm

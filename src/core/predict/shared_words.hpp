@@ -18,6 +18,8 @@ namespace wlm {
 
 inline constexpr int kSharedReadAttempts = 4; /* the writer is busy for less than a microsecond */
 
+inline constexpr size_t kSequenceBytes = sizeof(Sequence); /* not copied: each side has its own */
+
 namespace shared_words {
 
 using Word [[gnu::may_alias]] = uint32_t;
@@ -45,12 +47,10 @@ template <class T>
 bool ReadShared(const T &shared, T *copy) noexcept
 {
 	static_assert(offsetof(T, sequence) == 0 && sizeof(T) % sizeof(uint32_t) == 0);
-	constexpr size_t kHead = sizeof(Sequence);
-	for (int i = 0; i < kSharedReadAttempts; i++)
-	{
+	for (int i = 0; i < kSharedReadAttempts; i++) {
 		const uint32_t before = shared.sequence.BeginRead();
-		shared_words::Load(reinterpret_cast<const std::byte *>(&shared) + kHead,
-		                   reinterpret_cast<std::byte *>(copy) + kHead, sizeof(T) - kHead);
+		shared_words::Load(reinterpret_cast<const std::byte *>(&shared) + kSequenceBytes,
+		                   reinterpret_cast<std::byte *>(copy) + kSequenceBytes, sizeof(T) - kSequenceBytes);
 		if (shared.sequence.EndRead(before))
 			return true;
 	}
@@ -61,18 +61,16 @@ bool ReadShared(const T &shared, T *copy) noexcept
 template <class T>
 void ReadOwn(const T &shared, T *copy) noexcept
 {
-	constexpr size_t kHead = sizeof(Sequence);
-	shared_words::Load(reinterpret_cast<const std::byte *>(&shared) + kHead,
-	                   reinterpret_cast<std::byte *>(copy) + kHead, sizeof(T) - kHead);
+	shared_words::Load(reinterpret_cast<const std::byte *>(&shared) + kSequenceBytes,
+	                   reinterpret_cast<std::byte *>(copy) + kSequenceBytes, sizeof(T) - kSequenceBytes);
 }
 
 template <class T>
 void PublishShared(T *shared, const T &local) noexcept
 {
-	constexpr size_t kHead = sizeof(Sequence);
 	shared->sequence.BeginWrite();
-	shared_words::Store(reinterpret_cast<std::byte *>(shared) + kHead,
-	                    reinterpret_cast<const std::byte *>(&local) + kHead, sizeof(T) - kHead);
+	shared_words::Store(reinterpret_cast<std::byte *>(shared) + kSequenceBytes,
+	                    reinterpret_cast<const std::byte *>(&local) + kSequenceBytes, sizeof(T) - kSequenceBytes);
 	shared->sequence.EndWrite();
 }
 
