@@ -22,18 +22,19 @@ class Pool {
   public:
 	Pool(const std::vector<QueryTemplate>& templates, const std::vector<Arrival>& arrivals, const PoolOptions& options)
 		: templates_(templates), arrivals_(arrivals), options_(options), samples_(arrivals.size()) {
+		max_clients_ = static_cast<size_t>(std::max(options.clients, options.max_clients));
 		for (int i = 0; i < options.clients; ++i)
 			connections_.push_back(std::make_unique<Connection>("bench_driver", options.statement_timeout_s));
+		idle_ = connections_.size();
 	}
 
 	RunResult Run(const std::function<void(const Progress&)>& on_progress) {
 		start_ = Clock::now();
 		const double epoch = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-		std::vector<std::jthread> threads;
 		for (const auto& connection : connections_)
-			threads.emplace_back([this, client = connection.get()] { Serve(*client); });
+			threads_.emplace_back([this, client = connection.get()] { Serve(*client); });
 		Dispatch(on_progress);
-		threads.clear();
+		threads_.clear();
 		return {std::move(samples_), epoch};
 	}
 
@@ -42,9 +43,12 @@ class Pool {
 	const std::vector<Arrival>& arrivals_;
 	const PoolOptions& options_;
 	std::vector<std::unique_ptr<Connection>> connections_;
+	std::vector<std::jthread> threads_;  // the dispatcher's own
 	Clock::time_point start_;
 
-	std::mutex mutex_;
+	std::mutex mutex_;  // guards what follows and connections_
+	size_t max_clients_ = 1;
+	size_t idle_ = 0;  // clients that wait for a query, or will when they have connected
 	std::condition_variable wake_clients_;
 	std::condition_variable wake_dispatcher_;
 	std::vector<Sample> samples_;
@@ -71,8 +75,31 @@ class Pool {
 				return;
 			const size_t index = *next;
 			waiting_.erase(next);
+			--idle_;
 			ExecuteUnlocked(connection, index, lock);
+			++idle_;
 		}
+	}
+
+	// Connects in the new client's own thread: the dispatcher must not be late.
+	void AddClientLocked() {
+		++idle_;
+		threads_.emplace_back([this] {
+			Connection* client = nullptr;
+			try {
+				auto connection = std::make_unique<Connection>("bench_driver", options_.statement_timeout_s);
+				const std::lock_guard lock(mutex_);
+				client = connection.get();
+				connections_.push_back(std::move(connection));
+			} catch (const std::exception&) {
+				// The server takes no more: go on with those that there are.
+				const std::lock_guard lock(mutex_);
+				max_clients_ = connections_.size();
+				--idle_;
+				return;
+			}
+			Serve(*client);
+		});
 	}
 
 	void ExecuteUnlocked(Connection& connection, size_t index, std::unique_lock<std::mutex>& lock) {
@@ -117,6 +144,8 @@ class Pool {
 			while (next < arrivals_.size() && (!options_.open_loop || arrivals_[next].at_s <= now)) {
 				waiting_.push_back(next++);
 				wake_clients_.notify_one();
+				if (waiting_.size() > idle_ && threads_.size() < max_clients_)
+					AddClientLocked();
 			}
 			if (next == arrivals_.size() && !is_closed_) {
 				is_closed_ = true;

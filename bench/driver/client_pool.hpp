@@ -1,5 +1,6 @@
 // The clients: one thread and one connection each. Open loop: a query is due at its moment whether or not a client is free, and its latency
-// counts from that moment, so a system that falls behind cannot hide it (no coordinated omission).
+// counts from that moment, so a system that falls behind cannot hide it (no coordinated omission). Clients are added while queries
+// find none free, as connection pools do, up to a limit.
 #pragma once
 
 #include <functional>
@@ -40,7 +41,8 @@ struct Progress {
 };
 
 struct PoolOptions {
-	int clients = 1;
+	int clients = 1;      // at the start
+	int max_clients = 1;  // later
 	int statement_timeout_s = 120;
 	double drain_limit_s = 120.0;  // after the last arrival; what still runs then is cancelled
 	bool open_loop = true;         // false: arrivals have no moment, clients take the next as soon as they are free

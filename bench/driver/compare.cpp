@@ -12,7 +12,7 @@ namespace wlm::bench {
 
 namespace {
 
-// "2", "12 %": how the last system stands to the first.
+// "0.42x": how the last system stands to the first.
 std::string Ratio(const Row& row) {
 	const double base = row.values.front();
 	return base > 0.0 && row.unit != Unit::kCount ? Text("%.2fx", row.values.back() / base) : "";
@@ -78,8 +78,9 @@ std::string JsonSystem(const Comparison& comparison, size_t index, const SystemR
 	json += "},\n   \"facts\": " + JsonFacts(run.facts) + ",\n   \"templates\": {";
 	bool is_first = true;
 	for (const auto& [name, metrics] : comparison.metrics[index].templates) {
-		json += Text("%s\n    %s: {\"length\": \"%s\", \"runs\": %zu, \"mean_latency_s\": %.6f, \"mean_execution_s\": %.6f, \"temp_bytes\": %.0f}",
-		             is_first ? "" : ",", JsonText(name).c_str(), LengthName(LengthOf(costs.at(name))), metrics.queries, metrics.latency,
+		json += Text("%s\n    %s: {\"length\": \"%s\", \"runs\": %zu, ", is_first ? "" : ",", JsonText(name).c_str(),
+		             LengthName(LengthOf(costs.at(name))), metrics.queries);
+		json += Text("\"mean_latency_s\": %.6f, \"mean_execution_s\": %.6f, \"temp_bytes\": %.0f}", metrics.latency,
 		             metrics.execution, metrics.temp_bytes);
 		is_first = false;
 	}
@@ -123,8 +124,9 @@ int Compare(int argc, char** argv) {
 		runs.push_back(ReadRun(options.Need("in"), name));
 	const Comparison comparison = CompareSystems(runs, costs, options.Number("budget", 0.0));
 	PrintTable(comparison);
-	std::printf("\nshort: under %.0f ms alone under the defaults; medium: under %.0f ms; long: the rest. Latency counts from the moment a query was due.\n",
-	            kShortBelowMs, kMediumBelowMs);
+	std::printf("\nshort: under %.0f ms alone under the defaults; medium: under %.0f ms; long: the rest.\n", kShortBelowMs,
+	            kMediumBelowMs);
+	std::printf("Latency counts from the moment a query was due, whether or not a client was free.\n");
 	PrintErrors(runs);
 	PrintJudgement(comparison);
 	if (const std::string path = options.Get("json"); !path.empty())

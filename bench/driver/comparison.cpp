@@ -49,18 +49,20 @@ void AddRows(Comparison& c) {
 	AddRow(c, "memory_peak_bytes", "memory of all backends, peak", Unit::kBytes, Better::kNeither,
 	       [](const Metrics& m) { return m.memory_peak; });
 	AddRow(c, "memory_mean_bytes", "    mean", Unit::kBytes, Better::kNeither, [](const Metrics& m) { return m.memory_mean; });
-	AddRow(c, "memory_idle_bytes", "    idle connections alone", Unit::kBytes, Better::kNeither,
+	AddRow(c, "memory_idle_bytes", "    at the start", Unit::kBytes, Better::kNeither,
 	       [](const Metrics& m) { return m.memory_idle; });
 	if (std::any_of(c.metrics.begin(), c.metrics.end(), [](const Metrics& m) { return m.cgroup_peak > 0.0; }))
-		AddRow(c, "cgroup_anonymous_peak_bytes", "control group, anonymous memory, peak", Unit::kBytes, Better::kNeither,
+		AddRow(c, "cgroup_anonymous_peak_bytes", "    peak, shared pages counted once", Unit::kBytes, Better::kNeither,
 		       [](const Metrics& m) { return m.cgroup_peak; });
-	AddRow(c, "different_answers", "answers that differ", Unit::kCount, Better::kLower, [](const Metrics& m) { return m.different_answers; });
+	AddRow(c, "different_answers", "answers that differ", Unit::kCount, Better::kLower,
+	       [](const Metrics& m) { return m.different_answers; });
 }
 
 Target RatioTarget(const std::string& what, double value, double base, double limit, Unit unit) {
 	Target target{what, base > 0.0 ? value / base : (value > 0.0 ? HUGE_VAL : 0.0), limit, "", false};
 	target.is_met = target.value <= limit;
-	target.text = Text("%s against %s: %.2fx, at most %.2fx", FormatValue(value, unit).c_str(), FormatValue(base, unit).c_str(), target.value, limit);
+	target.text = Text("%s against %s: %.2fx, at most %.2fx", FormatValue(value, unit).c_str(), FormatValue(base, unit).c_str(),
+	                   target.value, limit);
 	return target;
 }
 
@@ -74,8 +76,8 @@ void AddTargets(Comparison& comparison, double budget) {
 		RatioTarget("makespan", last.makespan, base.makespan, 1.1, Unit::kSeconds),
 	};
 	if (budget > 0.0)
-		comparison.targets.push_back({"peak memory within the budget", last.memory_peak, budget,
-		                              Bytes(last.memory_peak) + " of " + Bytes(budget), last.memory_peak <= budget});
+		comparison.targets.push_back({"peak memory within the budget", last.JudgedMemory(), budget,
+		                              Bytes(last.JudgedMemory()) + " of " + Bytes(budget), last.JudgedMemory() <= budget});
 	comparison.targets.push_back({"same answers", static_cast<double>(last.different_answers), 0.0,
 	                              Text("%zu of %zu compared differ", last.different_answers, last.compared_answers),
 	                              last.different_answers == 0 && last.compared_answers > 0});
@@ -90,7 +92,8 @@ void AddLosses(Comparison& comparison, const Costs& costs) {
 		const bool is_lower = row.better == Better::kLower && last > base * kLossRatio;
 		const bool is_higher = row.better == Better::kHigher && last * kLossRatio < base;
 		if (is_lower || is_higher)
-			comparison.losses.push_back(Text("%s: %s against %s", row.key.c_str(), FormatValue(last, row.unit).c_str(), FormatValue(base, row.unit).c_str()));
+			comparison.losses.push_back(Text("%s: %s against %s", row.key.c_str(), FormatValue(last, row.unit).c_str(),
+			                                 FormatValue(base, row.unit).c_str()));
 	}
 
 	struct Loss {

@@ -31,6 +31,13 @@ void WarmUp(const std::vector<QueryTemplate>& templates, const Workload& workloa
 	});
 }
 
+void PrintSchedule(const std::string& name, const Schedule& schedule, const Workload& workload) {
+	const double count = static_cast<double>(schedule.arrivals.size());
+	std::printf("   %s: %.0f queries in %.0f s (%.1f per second, load %.2f), %.0f %% exact repeats, ten texts are %.0f %%\n",
+	            name.c_str(), count, workload.seconds, count / workload.seconds, schedule.load, 100.0 * schedule.repeats,
+	            100.0 * schedule.top_ten);
+}
+
 void AddMemoryFacts(const MemorySampler::Reading& memory, Facts& facts) {
 	facts["memory_idle"] = Text("%.0f", memory.first);
 	facts["memory_peak"] = Text("%.0f", memory.peak);
@@ -84,21 +91,21 @@ int Measure(int argc, char** argv) {
 	std::this_thread::sleep_for(std::chrono::milliseconds(is_managed ? 4000 : 1500));
 
 	PoolOptions pool;
-	pool.clients = options.Count("clients", 48);
+	pool.max_clients = std::max(1, options.Count("clients", 96));
+	pool.clients = std::min(16, pool.max_clients);
 	pool.drain_limit_s = options.Number("drain-limit", 120.0);
 	const double temp_before = DatabaseTempBytes(admin);
 	const size_t log_offset = std::filesystem::file_size(log_file);
 	std::unique_ptr<MemorySampler> memory;
-	std::printf("   %s: %zu queries in %.0f s (%.1f per second, load %.2f), %.0f %% exact repeats, ten texts are %.0f %%\n", run.name.c_str(),
-	            schedule.arrivals.size(), workload.seconds, static_cast<double>(schedule.arrivals.size()) / workload.seconds,
-	            schedule.load, 100.0 * schedule.repeats, 100.0 * schedule.top_ten);
+	PrintSchedule(run.name, schedule, workload);
 	RunResult result = RunClients(
 		templates, schedule.arrivals, pool,
 		[&] { memory = std::make_unique<MemorySampler>(options.Count("postmaster", 0), options.Get("cgroup")); },
 		[&](const Progress& now) {
-			std::printf("   %s, %3.0f s: %zu of %zu arrived, %zu done, %zu in the server, %zu wait for a client, backends %s%s\n", run.name.c_str(),
-			            now.elapsed, now.due, schedule.arrivals.size(), now.finished, now.running, now.waiting,
-			            Bytes(memory->Read().now).c_str(), now.errors > 0 ? Text(", %zu errors", now.errors).c_str() : "");
+			std::printf("   %s, %3.0f s: %zu of %zu arrived, %zu done, %zu in the server, ", run.name.c_str(), now.elapsed, now.due,
+			            schedule.arrivals.size(), now.finished, now.running);
+			std::printf("%zu wait for a client, backends %s%s\n", now.waiting, Bytes(memory->Read().now).c_str(),
+			            now.errors > 0 ? Text(", %zu errors", now.errors).c_str() : "");
 		});
 	AddMemoryFacts(memory->Read(), run.facts);
 	memory.reset();
@@ -111,7 +118,7 @@ int Measure(int argc, char** argv) {
 	for (const auto& [name, value] : ReadSettings(admin))
 		run.facts["setting." + name] = value;
 	run.facts["seconds"] = Text("%.0f", workload.seconds);
-	run.facts["clients"] = Text("%d", pool.clients);
+	run.facts["clients"] = Text("%d", pool.max_clients);
 	run.facts["seed"] = Text("%llu", static_cast<unsigned long long>(workload.seed));
 	run.facts["load"] = Text("%.3f", schedule.load);
 	run.facts["repeats"] = Text("%.3f", schedule.repeats);

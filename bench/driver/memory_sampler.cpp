@@ -23,8 +23,9 @@ MemorySampler::~MemorySampler() {
 }
 
 void MemorySampler::Sample() {
-	const double bytes = processes_.BackendMemory();
-	const double group = cgroup_.empty() ? 0.0 : CgroupAnonymous();
+	const ServerProcesses::Memory memory = processes_.BackendMemory();
+	const double bytes = memory.anonymous + memory.dynamic_shared;
+	const double group = cgroup_.empty() ? 0.0 : CgroupAnonymous() + memory.dynamic_shared;
 	const std::lock_guard lock(mutex_);
 	reading_.now = bytes;
 	if (samples_ == 0)

@@ -12,10 +12,11 @@ namespace wlm::bench {
 
 class MemorySampler {
   public:
-	// All in bytes; the control group's is anonymous memory, page cache left out, 0 without a group.
+	// All in bytes, anonymous and dynamic shared memory together. The control group's leaves page cache and shared buffers out
+	// and counts shared pages once; 0 without a group.
 	struct Reading {
 		double now = 0.0;
-		double first = 0.0;  // when sampling began: what idle connections take
+		double first = 0.0;  // when sampling began: what the first connections take while idle
 		double peak = 0.0;
 		double mean = 0.0;
 		double cgroup_peak = 0.0;

@@ -52,7 +52,11 @@ struct Metrics {
 	double memory_peak = 0.0;
 	double memory_mean = 0.0;
 	double memory_idle = 0.0;
-	double cgroup_peak = 0.0;
+	double cgroup_peak = 0.0;  // 0 without a group
+
+	// What the budget is held against: without double counting where the machine can tell.
+	double JudgedMemory() const { return cgroup_peak > 0.0 ? cgroup_peak : memory_peak; }
+
 	size_t compared_answers = 0;
 	size_t different_answers = 0;  // to those of the first system
 	std::map<std::string, TemplateMetrics> templates;

@@ -70,16 +70,17 @@ std::vector<pid_t> ServerProcesses::Children() const {
 	return children;
 }
 
-double ServerProcesses::BackendMemory() {
+ServerProcesses::Memory ServerProcesses::BackendMemory() {
 	const std::vector<pid_t> children = Children();
-	double bytes = 0.0;
+	Memory memory;
 	for (const pid_t pid : children) {
 		const std::string status = ReadProc(Text("/proc/%d/status", pid));
 		const size_t at = status.find("RssAnon:");
 		if (at != std::string::npos)
-			bytes += std::atof(status.c_str() + at + 8) * 1024.0;
+			memory.anonymous += std::atof(status.c_str() + at + 8) * 1024.0;
 	}
-	return bytes + DynamicSharedMemory(children);
+	memory.dynamic_shared = DynamicSharedMemory(children);
+	return memory;
 }
 
 double ServerProcesses::DynamicSharedMemory(const std::vector<pid_t>& children) {

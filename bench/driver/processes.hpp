@@ -16,9 +16,13 @@ class ServerProcesses {
 
 	std::vector<pid_t> Children() const;
 
-	// Bytes: anonymous memory of all children (RssAnon) plus dynamic shared memory (parallel hash joins), which RssAnon does not
-	// show. Shared buffers are not counted. Pages inherited from the postmaster are counted once per child.
-	double BackendMemory();
+	struct Memory {
+		double anonymous = 0.0;       // bytes, RssAnon of all children; pages inherited from the postmaster count once per child
+		double dynamic_shared = 0.0;  // bytes, parallel hash joins among others; RssAnon does not show them
+	};
+
+	// Shared buffers are not counted.
+	Memory BackendMemory();
 
 	// Seconds of user and system time of one process.
 	static double CpuOf(pid_t pid);

@@ -38,8 +38,9 @@ struct Schedule {
 	double top_ten = 0.0;           // part of queries that have one of the ten most frequent texts
 };
 
-// Arrivals are a Poisson process given its count, ETL jobs are evenly spaced. The mix follows what is published about warehouses (Redset): most queries are short and most
-// work is in the few others; six in ten queries repeat an earlier one exactly; the ten most frequent are a third of all.
+// Arrivals are a Poisson process given its count, ETL jobs are evenly spaced. The mix follows what is published about
+// warehouses (Redset): most queries are short and most work is in the few others; six in ten queries repeat an earlier
+// one exactly; the ten most frequent are a third of all.
 Schedule BuildSchedule(const std::vector<QueryTemplate>& templates, const Costs& costs, const Workload& workload);
 
 // Each template `times` times, in random order: for warming up.

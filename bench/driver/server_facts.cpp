@@ -23,18 +23,25 @@ class SampleFinder {
 			std::sort(samples.begin(), samples.end(), [](const Sample* a, const Sample* b) { return a->sent < b->sent; });
 	}
 
+	// The sample that contains the moment or, as clocks are rounded, the one nearest to it within 20 ms.
 	Sample* Find(int pid, double epoch) const {
 		const auto samples = by_pid_.find(pid);
 		if (samples == by_pid_.end())
 			return nullptr;
-		// The log rounds to milliseconds.
-		const double moment = epoch - start_epoch_ + 0.002;
+		const double moment = epoch - start_epoch_;
+		Sample* nearest = nullptr;
+		double distance = 0.02;
 		const auto after = std::upper_bound(samples->second.begin(), samples->second.end(), moment,
 		                                    [](double value, const Sample* sample) { return value < sample->sent; });
-		if (after == samples->second.begin())
-			return nullptr;
-		Sample* sample = *(after - 1);
-		return moment <= sample->finished + 0.05 ? sample : nullptr;
+		if (after != samples->second.begin()) {
+			nearest = *(after - 1);
+			if (moment <= nearest->finished)
+				return nearest;
+			distance = std::min(distance, moment - nearest->finished);
+			if (moment - nearest->finished > distance)
+				nearest = nullptr;
+		}
+		return after != samples->second.end() && (*after)->sent - moment < distance ? *after : nearest;
 	}
 
   private:
@@ -61,7 +68,8 @@ void AddTempBytes(const std::string& log_file, size_t offset, RunResult& run) {
 		if (prefix.size() < 2)
 			continue;
 		const int leader = prefix.size() > 2 ? std::atoi(prefix[2].c_str()) : 0;
-		Sample* sample = finder.Find(leader != 0 ? leader : std::atoi(prefix[1].c_str()), std::atof(prefix[0].c_str()));
+		// The log cuts milliseconds off: half of one is the best guess.
+		Sample* sample = finder.Find(leader != 0 ? leader : std::atoi(prefix[1].c_str()), std::atof(prefix[0].c_str()) + 0.0005);
 		if (sample != nullptr)
 			sample->temp_bytes += std::atof(line.c_str() + size + 7);
 	}

@@ -103,7 +103,7 @@ class Shadow {
 			return true;
 		if (reserved_kb_ + demand > config.budget_kb || queues[query.queue].reserved_kb + demand > Most(query.queue))
 			return false;
-		if (!with_guarantees || queues[query.queue].reserved_kb + demand <= Guarantee(query.queue))
+		if (!with_guarantees || reserved_kb_ == 0 || queues[query.queue].reserved_kb + demand <= Guarantee(query.queue))
 			return true;
 		int64_t withheld = 0;
 		for (int i = 0; i < config.num_queues; i++) {

@@ -54,7 +54,10 @@ bool Policy::ShareFits(const Entry &entry) const noexcept
 	return wanted == 0 || queue.counters.reserved_kb + wanted <= queue.max_kb;
 }
 
-/* A query inside its own queue's guarantee is not held back for the guarantees of others. */
+/*
+ * A query inside its own queue's guarantee is not held back for the guarantees of others; nor is anybody as long as
+ * nothing is reserved at all, else several who want more than they are guaranteed could block each other.
+ */
 bool Policy::BudgetFits(const Entry &entry, bool with_guarantees) const noexcept
 {
 	const QueueState &queue = queues_[entry.queue];
@@ -63,7 +66,7 @@ bool Policy::BudgetFits(const Entry &entry, bool with_guarantees) const noexcept
 		return true;
 	if (reserved_kb_ + wanted > budget_kb_)
 		return false;
-	if (!with_guarantees || queue.counters.reserved_kb + wanted <= queue.guarantee_kb)
+	if (!with_guarantees || reserved_kb_ == 0 || queue.counters.reserved_kb + wanted <= queue.guarantee_kb)
 		return true;
 	return reserved_kb_ + wanted + withheld_kb_ - queue.withheld_kb <= budget_kb_;
 }
@@ -155,7 +158,7 @@ void Policy::Claim(QueryHandle handle, bool budget) noexcept
 	QueueState &queue = queues_[entries()[handle].queue];
 	if (queue.claimant == kNoQuery)
 		queue.claimant = handle;
-	if (budget && claimant_ == kNoQuery)
+	if (budget && claimant_ == kNoQuery && queue.claimant == handle)
 		claimant_ = handle;
 }
 

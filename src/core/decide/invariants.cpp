@@ -219,8 +219,7 @@ const char *Policy::CheckQueues(const Recount &recount) const noexcept
 		return "withheld guarantees do not add up";
 	if (claimant_ != kNoQuery &&
 		(entries()[claimant_].state != QueryState::kQueued ||
-			(entries()[claimant_].priority != Priority::kCritical &&
-				queues_[entries()[claimant_].queue].claimant != claimant_)))
+			queues_[entries()[claimant_].queue].claimant != claimant_))
 		return "the claimant of the budget does not claim its queue";
 	for (const Level &level : levels_) {
 		if (level.queues != 0 && level.pass + policy::kMaxLag < virtual_time_)

@@ -28,6 +28,8 @@ struct Scatter {
 constexpr Scatter kTimeScatter = {0.09f, 0.0016f};
 constexpr Scatter kMemoryScatter = {0.02f, 0.0004f};
 
+/* Variance between plans of one template, on top of what its entry shows: that may all be from one plan. */
+constexpr float kBetweenPlans = 0.4f;
 constexpr float kNoPriorVariance = 4;
 constexpr float kLeastKappa = 0.02f;
 constexpr float kMostKappa = 4;
@@ -104,6 +106,8 @@ Estimate ShrinkTwice(const Estimate &prior, const Level &of_template, const Leve
 	if (!(template_weight > 0) && !(plan_weight > 0))
 		return Estimate{};
 	Estimate estimate = Shrink(prior, of_template.moments, of_template.location, scatter);
+	if (template_weight > 0)
+		estimate.model_variance += kBetweenPlans;
 	estimate = Shrink(estimate, plan.moments, plan.location, scatter);
 	estimate.support = plan_weight + kTemplateSupport * std::max(template_weight - plan_weight, 0.0f);
 	return estimate;

@@ -163,7 +163,7 @@ uint32 TasksToDo(const Launcher &launcher, double now_ms)
 		tasks |= kLoadWorkload;
 	if (!replayed && (available || changed || may_retry))
 		tasks |= available ? kReplay : kReplay | kLoadWorkload;
-	if (flush || (pending > 0 && (available || may_retry) &&
+	if (flush || (pending > 0 && ((available && !problem) || may_retry) &&
 	              (now_ms - launcher.history_written_ms >= setting::flush_interval_s * 1000.0 || pending > capacity / 2)))
 		tasks |= kWriteHistory;
 	return tasks;
