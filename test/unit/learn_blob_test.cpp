@@ -88,6 +88,26 @@ TEST_F(BlobTest, RecallComesBackAsItWas)
 	EXPECT_EQ(after.operators[2].lower_bound, kNoBound);
 }
 
+/* If this fails, the format has changed: raise its version. */
+TEST_F(BlobTest, LayoutIsThatOfVersionOne)
+{
+	const Bytes planner = Written(planner_);
+	EXPECT_EQ(planner.size(), 32u + 16 + 12 * 22 * 4);
+	const unsigned char head[] = {'w', 'l', 'm', 'm', 'o', 'd', 'e', 'l', 1, 0, 0, 0, 0, 0, 0, 0};
+	EXPECT_EQ(std::memcmp(planner.data(), head, sizeof(head)), 0);
+	float level;
+	std::memcpy(&level, planner.data() + 32 + 16, sizeof(level));
+	EXPECT_EQ(level, planner_.time.weights[0]);
+
+	Store one(8);
+	Remember(one.store, *test::JoinExperience(0, 200, 5));
+	const Bytes recall = Written(*one.store);
+	EXPECT_EQ(recall.size(), 32u + 24 + (16 + 12 * 4 + 17 * 4 + 5 * 4) + 2 * 28);
+	uint64_t fingerprint;
+	std::memcpy(&fingerprint, recall.data() + 32 + 24, sizeof(fingerprint));
+	EXPECT_EQ(fingerprint, 200u);
+}
+
 TEST_F(BlobTest, EmptyStore)
 {
 	Store empty(8);
