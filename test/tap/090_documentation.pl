@@ -157,10 +157,9 @@ find({
 			my $call = $2;
 			next if $call =~ /ERRCODE_(INTERNAL_ERROR|OUT_OF_MEMORY|E_R_I_E|DATATYPE_MISMATCH)/;
 			next unless $call =~ /errmsg\(((?:\s*"(?:[^"\\]|\\.)*"|\s*INT64_FORMAT)+)/;
-			my $message = $1;
-			$message =~ s/INT64_FORMAT/"%d"/g;
-			$message =~ s/"\s*"//g;
-			$message =~ s/^\s*"|"\s*$//g;
+			my $literals = $1 =~ s/INT64_FORMAT/"%d"/gr;
+			my $message = '';
+			$message .= $1 while $literals =~ /"((?:[^"\\]|\\.)*)"/g;
 			$message =~ s/\\"/"/g;
 			$message =~ s/%(?:ll|z)?[a-z]|%\.\df/%/g;
 			$count++;

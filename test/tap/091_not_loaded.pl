@@ -68,8 +68,9 @@ for my $call (
 }
 
 $node->safe_psql('postgres', 'DROP EXTENSION pg_wlm');
-ok($node->poll_query_until('restored', q{SELECT count(*) = 1 FROM wlm.queue_state}), 'without the tables there is only "default"');
+# the worker that flush() starts sees that the tables are gone
 refuses('restored', 'SELECT wlm.flush()', qr/55000: there are no tables to store observations in/, 'flush() without tables');
+ok($node->poll_query_until('restored', q{SELECT count(*) = 1 FROM wlm.queue_state}), 'without the tables there is only "default"');
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_wlm');
 is($node->safe_psql('postgres', q{SELECT wlm.flush()}), '', 'flush() after CREATE EXTENSION');
 
