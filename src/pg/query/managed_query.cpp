@@ -167,6 +167,15 @@ Decision Decide(ManagedQuery *query, bool may_wait, double now_ms)
 	return decision;
 }
 
+/* A waiting query has no reservation yet; it gets one with its slot. */
+int64 ReservedAfterWait(QueryHandle handle)
+{
+	LWLockAcquire(shared->state_lock, LW_SHARED);
+	const int64 reserved_kb = policy->View(handle).reserved_kb;
+	LWLockRelease(shared->state_lock);
+	return reserved_kb;
+}
+
 /* What the policy could not reserve is not granted either. */
 void ShrinkGrant(ManagedQuery *query, int64 reserved_kb)
 {
@@ -236,9 +245,12 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	dlist_push_head(&active_queries, &query->link);
 	num_active++;
 	pg_atomic_fetch_add_u64(&shared->counters.managed, 1);
-	ShrinkGrant(query, decision.reserved_kb);
-	if (decision.verdict == Verdict::kQueued)
+	int64 reserved_kb = decision.reserved_kb;
+	if (decision.verdict == Verdict::kQueued) {
 		query->experience.queue_ms = static_cast<float>(WaitForAdmission(query, arrived_ms, decision.deadline_ms));
+		reserved_kb = ReservedAfterWait(query->handle);
+	}
+	ShrinkGrant(query, reserved_kb);
 	SetPhase(query->handle, Phase::kAdmitted);
 
 	query->sampled = DecideSample();
