@@ -26,6 +26,7 @@ void AddRow(Comparison& comparison, const std::string& key, const std::string& l
 void AddRows(Comparison& c) {
 	AddRow(c, "queries", "queries completed", Unit::kCount, Better::kHigher, [](const Metrics& m) { return m.queries; });
 	AddRow(c, "errors", "queries failed", Unit::kCount, Better::kLower, [](const Metrics& m) { return m.errors; });
+	AddRow(c, "crashes", "crashes of the server", Unit::kCount, Better::kLower, [](const Metrics& m) { return m.crashes; });
 	AddRow(c, "throughput", "throughput", Unit::kPerSecond, Better::kHigher, [](const Metrics& m) { return m.throughput; });
 	AddRow(c, "makespan_s", "makespan", Unit::kSeconds, Better::kLower, [](const Metrics& m) { return m.makespan; });
 	for (size_t i = 0; i < kLengths; ++i) {

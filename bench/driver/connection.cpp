@@ -70,7 +70,11 @@ Outcome Connection::Execute(const std::string& sql) {
 }
 
 std::vector<std::vector<std::string>> Connection::Ask(const std::string& sql) {
-	const Result result(PQexec(connection_.get(), sql.c_str()));
+	Result result(PQexec(connection_.get(), sql.c_str()));
+	if (PQstatus(connection_.get()) != CONNECTION_OK) {
+		Connect();
+		result.reset(PQexec(connection_.get(), sql.c_str()));
+	}
 	const ExecStatusType status = PQresultStatus(result.get());
 	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
 		throw std::runtime_error(Trim(PQerrorMessage(connection_.get())));

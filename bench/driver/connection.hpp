@@ -24,7 +24,8 @@ class Connection {
 
 	Outcome Execute(const std::string& sql);
 
-	// For the driver's own questions: all values of all rows as text. Raises std::runtime_error.
+	// For the driver's own questions: all values of all rows as text. Connects again if the server was restarted meanwhile.
+	// Raises std::runtime_error.
 	std::vector<std::vector<std::string>> Ask(const std::string& sql);
 
 	// Stops the statement that another thread is executing here.

@@ -111,8 +111,10 @@ int Measure(int argc, char** argv) {
 	memory.reset();
 
 	std::this_thread::sleep_for(std::chrono::milliseconds(1500));
-	run.facts["temp_bytes"] = Text("%.0f", DatabaseTempBytes(admin) - temp_before);
-	AddTempBytes(log_file, log_offset, result);
+	const LogFacts log = AddTempBytes(log_file, log_offset, result);
+	// A crash loses the server's statistics.
+	run.facts["temp_bytes"] = Text("%.0f", log.crashes > 0 ? log.temp_bytes : DatabaseTempBytes(admin) - temp_before);
+	run.facts["crashes"] = Text("%d", log.crashes);
 	if (is_managed)
 		AddWorkloadManagerFacts(admin, result, run.facts);
 	for (const auto& [name, value] : ReadSettings(admin))

@@ -94,6 +94,7 @@ Metrics ComputeMetrics(const SystemRun& run, const SystemRun& baseline, const Co
 	metrics.throughput = metrics.makespan > 0.0 ? static_cast<double>(metrics.queries) / metrics.makespan : 0.0;
 	metrics.queue_p50 = Percentile(queues, 0.50);
 	metrics.queue_p95 = Percentile(queues, 0.95);
+	metrics.crashes = run.Number("crashes");
 	metrics.temp_bytes = run.Number("temp_bytes");
 	metrics.memory_peak = run.Number("memory_peak");
 	metrics.memory_mean = run.Number("memory_mean");

@@ -39,6 +39,7 @@ struct TemplateMetrics {
 struct Metrics {
 	size_t queries = 0;  // completed without error
 	size_t errors = 0;
+	double crashes = 0.0;  // restarts of the whole server
 	double makespan = 0.0;    // seconds from the first moment to the last finish
 	double throughput = 0.0;  // completed queries per second of makespan
 	std::array<LengthMetrics, kLengths> lengths;

@@ -52,18 +52,22 @@ class SampleFinder {
 }  // namespace
 
 // 1732183200.123 8123 8100|LOG:  temporary file: path "base/pgsql_tmp/pgsql_tmp8123.4", size 140000
-void AddTempBytes(const std::string& log_file, size_t offset, RunResult& run) {
+LogFacts AddTempBytes(const std::string& log_file, size_t offset, RunResult& run) {
+	LogFacts facts;
 	const std::string log = ReadFile(log_file);
 	const SampleFinder finder(run);
 	for (size_t at = std::min(offset, log.size()); at < log.size();) {
 		const size_t end = std::min(log.find('\n', at), log.size());
 		const std::string line = log.substr(at, end - at);
 		at = end + 1;
+		facts.crashes += line.find(") was terminated by signal ") != std::string::npos ? 1 : 0;
 		const size_t message = line.find("LOG:  temporary file: path ");
 		const size_t size = line.rfind(", size ");
 		const size_t prefix_end = line.find('|');
 		if (message == std::string::npos || size == std::string::npos || prefix_end == std::string::npos)
 			continue;
+		const double bytes = std::atof(line.c_str() + size + 7);
+		facts.temp_bytes += bytes;
 		const std::vector<std::string> prefix = Split(std::string_view(line).substr(0, prefix_end), ' ');
 		if (prefix.size() < 2)
 			continue;
@@ -71,8 +75,9 @@ void AddTempBytes(const std::string& log_file, size_t offset, RunResult& run) {
 		// The log cuts milliseconds off: half of one is the best guess.
 		Sample* sample = finder.Find(leader != 0 ? leader : std::atoi(prefix[1].c_str()), std::atof(prefix[0].c_str()) + 0.0005);
 		if (sample != nullptr)
-			sample->temp_bytes += std::atof(line.c_str() + size + 7);
+			sample->temp_bytes += bytes;
 	}
+	return facts;
 }
 
 size_t AddQueueTimes(Connection& connection, RunResult& run) {

@@ -10,9 +10,14 @@
 
 namespace wlm::bench {
 
-// Adds to each sample the temporary files that its backend and its parallel workers wrote. Needs log_temp_files = 0 and
-// log_line_prefix = '%n %p %P|'. Reads the log from byte `offset` on.
-void AddTempBytes(const std::string& log_file, size_t offset, RunResult& run);
+struct LogFacts {
+	double temp_bytes = 0.0;  // all temporary files
+	int crashes = 0;          // backends killed by a signal: the whole server starts again
+};
+
+// Reads the log from byte `offset` on and adds to each sample the temporary files that its backend and its parallel workers
+// wrote. Needs log_temp_files = 0 and log_line_prefix = '%n %p %P|'.
+LogFacts AddTempBytes(const std::string& log_file, size_t offset, RunResult& run);
 
 // Adds the waiting times that pg_wlm recorded; returns the number of samples that have a record.
 size_t AddQueueTimes(Connection& connection, RunResult& run);
