@@ -96,19 +96,22 @@ void RunManaged(ManagedQuery *query, Body body)
 {
 	ManagedQuery *const outer = running;
 	const int64 temp_blocks = pgBufferUsage.temp_blks_written;
+	const bool watched = WatchAllStatements(ChangesSettings(query));
 
 	PG_TRY();
 	{
 		running = query;
-		const int level = OpenGrant(query);
+		const GrantLevel level = OpenGrant(query);
 		body();
 		CloseGrant(query, level);
 		running = outer;
+		WatchAllStatements(watched);
 		query->temp_blocks += pgBufferUsage.temp_blks_written - temp_blocks;
 	}
 	PG_CATCH();
 	{
 		running = outer;
+		WatchAllStatements(watched);
 		query->temp_blocks += pgBufferUsage.temp_blks_written - temp_blocks;
 		NoteFailure(query);
 		PG_RE_THROW();

@@ -69,11 +69,16 @@ const config_enum_entry kPriorities[] = {
 	{nullptr, 0, false},
 };
 
+double configured_cost = HUGE_VAL;
+bool watching_all = false;
+
 /* Assign hooks run before the variable changes, so each passes on what it will be. */
 void Recompute(int mode, bool bypass, double min_cost)
 {
 	const bool active = shared != nullptr && mode != static_cast<int>(Mode::kOff) && !bypass;
-	managed_cost = active ? min_cost : HUGE_VAL;
+
+	configured_cost = active ? min_cost : HUGE_VAL;
+	managed_cost = watching_all ? -HUGE_VAL : configured_cost;
 }
 
 void AssignBypass(bool value, void *) { Recompute(setting::mode, value, setting::min_cost); }
@@ -82,10 +87,15 @@ void AssignMode(int value, void *) { Recompute(value, setting::bypass, setting::
 
 }  // namespace
 
-double ConfiguredCost()
+void ComputeManagedCost() { Recompute(setting::mode, setting::bypass, setting::min_cost); }
+
+bool WatchAllStatements(bool watch)
 {
-	Recompute(setting::mode, setting::bypass, setting::min_cost);
-	return managed_cost;
+	const bool before = watching_all;
+
+	watching_all = watch;
+	managed_cost = watch ? -HUGE_VAL : configured_cost;
+	return before;
 }
 
 int64 BudgetKb()

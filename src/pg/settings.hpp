@@ -40,13 +40,17 @@ extern int slot_count;
 }  // namespace setting
 
 /*
- * What a plan must cost for the hooks to look at it; infinite while pg_wlm has nothing to do in this
- * process. The only thing that a cheap statement compares with. See hooks.cpp.
+ * What a plan must cost for the hooks to look at it: the only thing that a cheap statement compares
+ * with. wlm.min_cost, or infinite while pg_wlm has nothing to do in this process, or minus infinite
+ * while a query runs whose settings nested statements must not see.
  */
 extern double managed_cost;
 
-/* Recomputes managed_cost from the settings; hooks that change it for nesting restore it themselves. */
-double ConfiguredCost();
+/* From the settings in force. */
+void ComputeManagedCost();
+
+/* Whether hooks should look at every statement; returns what it was before. */
+bool WatchAllStatements(bool watch);
 
 void InitSettings();
 

@@ -164,7 +164,7 @@ void StartSharedMemory()
 	AttachState(memory, layout);
 	LWLockRelease(AddinShmemInitLock);
 
-	ConfiguredCost(); /* from here on the hooks have something to do */
+	ComputeManagedCost(); /* from here on the hooks have something to do */
 }
 
 /* Marks the admitted; how many could not be remembered in `latches` are woken at once. */

@@ -33,40 +33,46 @@ void SetSaved(const char *name, int64 value, GucAction action)
 
 bool HasWorkers(const ManagedQuery *query) { return query->experience.workers_planned > 0; }
 
-bool ChangesSettings(const ManagedQuery *query)
-{
-	return (query->applied && query->grant.raises) || HasWorkers(query);
-}
+bool Raises(const ManagedQuery *query) { return query->applied && query->grant.raises; }
 
 }  // namespace
 
-int OpenGrant(const ManagedQuery *query)
-{
-	if (!ChangesSettings(query))
-		return kNoLevel;
+bool ChangesSettings(const ManagedQuery *query) { return Raises(query) || HasWorkers(query); }
 
-	const int level = NewGUCNestLevel();
-	if (query->applied && query->grant.raises)
+GrantLevel OpenGrant(const ManagedQuery *query)
+{
+	GrantLevel level = {kNoLevel, work_mem};
+
+	if (!ChangesSettings(query))
+		return level;
+	level.nest_level = NewGUCNestLevel();
+	if (Raises(query))
 		SetSaved("work_mem", query->grant.work_mem_kb, GUC_ACTION_SAVE);
 	if (HasWorkers(query))
 		SetSaved("wlm.query_serial", query->handle + 1, GUC_ACTION_SAVE);
 	return level;
 }
 
-void CloseGrant(const ManagedQuery *query, int level)
+void CloseGrant(const ManagedQuery *query, const GrantLevel &level)
 {
-	if (level == kNoLevel)
+	if (level.nest_level == kNoLevel)
 		return;
 
 	const int left_behind = work_mem;
-	AtEOXact_GUC(true, level);
+	AtEOXact_GUC(true, level.nest_level);
+	if (!Raises(query))
+		return;
 
 	/*
-	 * A plain SET inside the query survives the level; a SET LOCAL does not, because it cannot be told from ours in
-	 * PostgreSQL's stack. It is done again where the query's caller would have found it.
+	 * A plain SET inside the query survives the level, as it should. Two cases do not come out right by themselves. A
+	 * SET LOCAL is lost, because PostgreSQL's stack cannot tell it from ours: it is done again where the query's
+	 * caller would have found it. And who reads the setting and sets it back to what he read, sets our value: that
+	 * becomes the session's own again.
 	 */
-	if (query->applied && query->grant.raises && left_behind != query->grant.work_mem_kb && left_behind != work_mem)
+	if (left_behind != query->grant.work_mem_kb && left_behind != work_mem)
 		SetSaved("work_mem", left_behind, GUC_ACTION_LOCAL);
+	else if (work_mem == query->grant.work_mem_kb && level.outer_work_mem != work_mem)
+		SetSaved("work_mem", level.outer_work_mem, GUC_ACTION_SET);
 }
 
 int OpenSession(const ManagedQuery *query)
@@ -75,7 +81,7 @@ int OpenSession(const ManagedQuery *query)
 		return kNoLevel;
 
 	const int level = NewGUCNestLevel();
-	if (query->applied && query->grant.raises && work_mem == query->grant.work_mem_kb)
+	if (Raises(query) && work_mem == query->grant.work_mem_kb)
 		SetSaved("work_mem", query->session_work_mem_kb, GUC_ACTION_SAVE);
 	if (setting::query_serial != 0)
 		SetSaved("wlm.query_serial", 0, GUC_ACTION_SAVE);

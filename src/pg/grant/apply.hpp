@@ -14,11 +14,19 @@ namespace wlm {
 
 inline constexpr int kNoLevel = 0;
 
-/* The grant in force for what runs below; kNoLevel if the query changes nothing. */
-int OpenGrant(const ManagedQuery *query);
+struct GrantLevel {
+	int nest_level;              /* kNoLevel: nothing was changed */
+	int outer_work_mem;          /* kB, as it was */
+};
+
+/* Whether anything is set for this query at all. */
+bool ChangesSettings(const ManagedQuery *query);
+
+/* The grant in force for what runs below. */
+GrantLevel OpenGrant(const ManagedQuery *query);
 
 /* Ends it, keeping what the query itself has SET meanwhile (G5). Not to be called after an error: abort does it. */
-void CloseGrant(const ManagedQuery *query, int level);
+void CloseGrant(const ManagedQuery *query, const GrantLevel &level);
 
 /*
  * Inside a query whose grant is in force: the session's own settings again, for nested planning and

@@ -62,6 +62,7 @@ struct SlotReading {
 struct LeaderWalk {
 	const ManagedQuery *query;
 	bool cut_short;
+	int workers_launched; /* summed over Gathers, as workers_planned is */
 	SlotReading slots[kMaxMemoryNodes];
 };
 
@@ -112,6 +113,11 @@ bool WalkLeader(PlanState *state, void *context)
 			slot->rows = std::max(slot->rows, 0.0f) +
 				static_cast<float>(state->instrument->ntuples + state->instrument->tuplecount);
 	}
+
+	if (IsA(state, GatherState))
+		walk->workers_launched += reinterpret_cast<GatherState *>(state)->nworkers_launched;
+	else if (IsA(state, GatherMergeState))
+		walk->workers_launched += reinterpret_cast<GatherMergeState *>(state)->nworkers_launched;
 
 	ListCell *cell;
 	foreach (cell, state->subPlan) {
@@ -256,6 +262,7 @@ void ObserveLeader(ManagedQuery *query)
 	LeaderWalk walk;
 	walk.query = query;
 	walk.cut_short = !query->ran_to_end;
+	walk.workers_launched = 0;
 	for (SlotReading &slot : walk.slots)
 		slot = SlotReading{0, 0, false, 0, 0, 0, -1};
 	WalkLeader(query_desc->planstate, &walk);
@@ -264,6 +271,7 @@ void ObserveLeader(ManagedQuery *query)
 	float sum_of_peaks_kb = 0;
 	float shared_kb = 0;
 	Experience *experience = &query->experience;
+	experience->workers_launched = static_cast<int16_t>(std::min(walk.workers_launched, 1024));
 	const int num_operators = std::clamp<int>(experience->num_operators, 0, kMaxMemoryNodes);
 	for (int i = 0; i < num_operators; i++) {
 		const SlotReading &slot = walk.slots[i];

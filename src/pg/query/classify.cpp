@@ -109,6 +109,16 @@ bool UserChoseWorkMem()
 	return work_mem_record != nullptr && work_mem_record->source >= PGC_S_GLOBAL;
 }
 
+/*
+ * Validation of foreign keys gives itself maintenance_work_mem for one query, in the way of a
+ * function's SET clause (HAZARDS G17): never overruled.
+ */
+static bool MaintenanceChoseWorkMem()
+{
+	return UserChoseWorkMem() && work_mem == maintenance_work_mem && work_mem_record->stack != nullptr &&
+	       work_mem_record->stack->state == GUC_SAVE;
+}
+
 void FillGrantLimits(int queue, GrantLimits *limits)
 {
 	/* Read without the lock: an aligned word that changes only when the administrator changes it. */
@@ -121,7 +131,7 @@ void FillGrantLimits(int queue, GrantLimits *limits)
 	limits->max_query_kb = static_cast<int64>(static_cast<double>(budget_kb) * share);
 	limits->hash_mem_multiplier = hash_mem_multiplier;
 	limits->z = NormalQuantile(static_cast<float>(setting::grant_quantile));
-	limits->may_raise = !(setting::respect_user_work_mem && UserChoseWorkMem());
+	limits->may_raise = !(setting::respect_user_work_mem && UserChoseWorkMem()) && !MaintenanceChoseWorkMem();
 }
 
 PlanContext SessionPlanContext() { return PlanContext{work_mem, static_cast<float>(hash_mem_multiplier)}; }
