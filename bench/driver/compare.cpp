@@ -46,6 +46,15 @@ void PrintErrors(const std::vector<SystemRun>& runs) {
 	}
 }
 
+// A system that runs few queries at a time gets less of a machine that it has to share than one that runs many.
+void PrintDisturbance(const Comparison& comparison) {
+	for (size_t i = 0; i < comparison.names.size(); ++i) {
+		if (comparison.metrics[i].others_share > 0.05)
+			std::printf("\nWARNING: other programs took %.0f %% of the processors while %s ran. Measure on an idle machine.\n",
+			            100.0 * comparison.metrics[i].others_share, comparison.names[i].c_str());
+	}
+}
+
 void PrintJudgement(const Comparison& comparison) {
 	if (comparison.names.size() < 2)
 		return;
@@ -128,6 +137,7 @@ int Compare(int argc, char** argv) {
 	            kMediumBelowMs);
 	std::printf("Latency counts from the moment a query was due, whether or not a client was free.\n");
 	PrintErrors(runs);
+	PrintDisturbance(comparison);
 	PrintJudgement(comparison);
 	if (const std::string path = options.Get("json"); !path.empty())
 		WriteFile(path, ToJson(comparison, runs, costs, ReadNotes(options.Get("notes"))));

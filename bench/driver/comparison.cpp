@@ -43,6 +43,9 @@ void AddRows(Comparison& c) {
 	AddRow(c, "queue_total_s", "    of all queries", Unit::kSeconds, Better::kNeither, [](const Metrics& m) { return m.queue_total; });
 	AddRow(c, "execution_total_s", "execution time of all queries", Unit::kSeconds, Better::kLower,
 	       [](const Metrics& m) { return m.execution_total; });
+	AddRow(c, "cpu_server_s", "CPU time of the server", Unit::kSeconds, Better::kLower, [](const Metrics& m) { return m.cpu_server; });
+	AddRow(c, "cpu_others_s", "    of other programs", Unit::kSeconds, Better::kNeither,
+	       [](const Metrics& m) { return m.cpu_others; });
 	AddRow(c, "temp_bytes", "temporary files", Unit::kBytes, Better::kLower, [](const Metrics& m) { return m.temp_bytes; });
 	AddRow(c, "spilled_queries", "queries that spilled", Unit::kCount, Better::kLower, [](const Metrics& m) { return m.spilled; });
 	AddRow(c, "spilled_time_s", "time in spilled queries", Unit::kSeconds, Better::kLower, [](const Metrics& m) { return m.spilled_time; });

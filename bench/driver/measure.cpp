@@ -13,6 +13,7 @@
 #include "connection.hpp"
 #include "memory_sampler.hpp"
 #include "options.hpp"
+#include "processes.hpp"
 #include "run_file.hpp"
 #include "server_facts.hpp"
 #include "text.hpp"
@@ -37,6 +38,27 @@ void PrintSchedule(const std::string& name, const Schedule& schedule, const Work
 	            name.c_str(), count, workload.seconds, count / workload.seconds, schedule.load, 100.0 * schedule.repeats,
 	            100.0 * schedule.top_ten);
 }
+
+// How much CPU time the server, the driver and everybody else used between two moments.
+class CpuMeter {
+  public:
+	explicit CpuMeter(pid_t postmaster) : processes_(postmaster), server_(processes_.CpuOfServer()) {}
+
+	void AddFacts(Facts& facts) const {
+		const double server = processes_.CpuOfServer() - server_;
+		const double driver = ServerProcesses::CpuOf(getpid()) - driver_;
+		const double machine = ServerProcesses::CpuOfMachine() - machine_;
+		facts["cpu_server"] = Text("%.2f", server);
+		facts["cpu_driver"] = Text("%.2f", driver);
+		facts["cpu_others"] = Text("%.2f", std::max(0.0, machine - server - driver));
+	}
+
+  private:
+	ServerProcesses processes_;
+	double server_;
+	double driver_ = ServerProcesses::CpuOf(getpid());
+	double machine_ = ServerProcesses::CpuOfMachine();
+};
 
 void AddMemoryFacts(const MemorySampler::Reading& memory, Facts& facts) {
 	facts["memory_idle"] = Text("%.0f", memory.first);
@@ -98,15 +120,18 @@ int Measure(int argc, char** argv) {
 	const size_t log_offset = std::filesystem::file_size(log_file);
 	std::unique_ptr<MemorySampler> memory;
 	PrintSchedule(run.name, schedule, workload);
+	const pid_t postmaster = options.Count("postmaster", 0);
+	const CpuMeter cpu(postmaster);
 	RunResult result = RunClients(
 		templates, schedule.arrivals, pool,
-		[&] { memory = std::make_unique<MemorySampler>(options.Count("postmaster", 0), options.Get("cgroup")); },
+		[&] { memory = std::make_unique<MemorySampler>(postmaster, options.Get("cgroup")); },
 		[&](const Progress& now) {
 			std::printf("   %s, %3.0f s: %zu of %zu arrived, %zu done, %zu in the server, ", run.name.c_str(), now.elapsed, now.due,
 			            schedule.arrivals.size(), now.finished, now.running);
 			std::printf("%zu wait for a client, backends %s%s\n", now.waiting, Bytes(memory->Read().now).c_str(),
 			            now.errors > 0 ? Text(", %zu errors", now.errors).c_str() : "");
 		});
+	cpu.AddFacts(run.facts);
 	AddMemoryFacts(memory->Read(), run.facts);
 	memory.reset();
 
@@ -120,6 +145,7 @@ int Measure(int argc, char** argv) {
 	for (const auto& [name, value] : ReadSettings(admin))
 		run.facts["setting." + name] = value;
 	run.facts["seconds"] = Text("%.0f", workload.seconds);
+	run.facts["cores"] = Text("%d", workload.cores);
 	run.facts["clients"] = Text("%d", pool.max_clients);
 	run.facts["seed"] = Text("%llu", static_cast<unsigned long long>(workload.seed));
 	run.facts["load"] = Text("%.3f", schedule.load);

@@ -94,6 +94,10 @@ Metrics ComputeMetrics(const SystemRun& run, const SystemRun& baseline, const Co
 	metrics.throughput = metrics.makespan > 0.0 ? static_cast<double>(metrics.queries) / metrics.makespan : 0.0;
 	metrics.queue_p50 = Percentile(queues, 0.50);
 	metrics.queue_p95 = Percentile(queues, 0.95);
+	metrics.cpu_server = run.Number("cpu_server");
+	metrics.cpu_others = run.Number("cpu_others");
+	const double capacity = run.Number("cores") * metrics.makespan;
+	metrics.others_share = capacity > 0.0 ? metrics.cpu_others / capacity : 0.0;
 	metrics.crashes = run.Number("crashes");
 	metrics.temp_bytes = run.Number("temp_bytes");
 	metrics.memory_peak = run.Number("memory_peak");

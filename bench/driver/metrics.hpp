@@ -47,6 +47,9 @@ struct Metrics {
 	double queue_p95 = 0.0;
 	double queue_total = 0.0;
 	double execution_total = 0.0;
+	double cpu_server = 0.0;    // seconds
+	double cpu_others = 0.0;    // of programs that have nothing to do with the run
+	double others_share = 0.0;  // of all CPU time that there was
 	double temp_bytes = 0.0;
 	size_t spilled = 0;  // queries that wrote temporary files
 	double spilled_time = 0.0;

@@ -107,6 +107,23 @@ double ServerProcesses::CpuOf(pid_t pid) {
 	return (StatField(pid, 14) + StatField(pid, 15)) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+double ServerProcesses::CpuOfServer() const {
+	double seconds = CpuOf(postmaster_) + CpuOfEndedChildren();
+	for (const pid_t pid : Children())
+		seconds += CpuOf(pid);
+	return seconds;
+}
+
+// "cpu  user nice system idle iowait irq softirq steal ..."
+double ServerProcesses::CpuOfMachine() {
+	const std::string stat = ReadProc("/proc/stat");
+	double user = 0.0, nice = 0.0, system = 0.0, idle = 0.0, iowait = 0.0, irq = 0.0, softirq = 0.0, steal = 0.0;
+	if (std::sscanf(stat.c_str(), "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &system, &idle, &iowait, &irq, &softirq,
+	                &steal) != 8)
+		return 0.0;
+	return (user + nice + system + irq + softirq + steal) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
 double ServerProcesses::CpuOfEndedChildren() const {
 	return (StatField(postmaster_, 16) + StatField(postmaster_, 17)) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }

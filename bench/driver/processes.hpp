@@ -30,6 +30,12 @@ class ServerProcesses {
 	// Seconds of all children that have ended: parallel workers, among others.
 	double CpuOfEndedChildren() const;
 
+	// Seconds of the whole server so far.
+	double CpuOfServer() const;
+
+	// Seconds that all processors together were busy since the machine started, also with what hypervisors took from us.
+	static double CpuOfMachine();
+
   private:
 	pid_t postmaster_;
 	// Whether a segment in /dev/shm belongs to this server, by inode: other servers may be running beside it.
