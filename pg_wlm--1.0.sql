@@ -512,7 +512,8 @@ AS 'MODULE_PATHNAME', 'wlm_explain' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE R
 COMMENT ON FUNCTION wlm.explain(text) IS 'what the workload manager would do with a statement; does not run it';
 
 --
--- Learning. Definer's rights, since the tables of models and history belong to the extension alone.
+-- Learning. Definer's rights, since the tables of models and history belong to the extension alone;
+-- unmanaged, since reading the history is nothing to learn from.
 --
 
 CREATE FUNCTION wlm.flush(timeout interval DEFAULT '30 s') RETURNS void
@@ -525,7 +526,7 @@ CREATE FUNCTION wlm.train(
 	OUT metrics jsonb, OUT error text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'wlm_train' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 2
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET wlm.bypass = on;
 COMMENT ON FUNCTION wlm.train(text) IS
 	'trains one expert, or all, from the stored history; publishes the model when it is not worse than the one in use';
 
@@ -534,7 +535,7 @@ CREATE FUNCTION wlm.evaluate(
 	OUT p90 double precision, OUT p95 double precision, OUT coverage double precision)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'wlm_evaluate' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 9
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET wlm.bypass = on;
 COMMENT ON FUNCTION wlm.evaluate() IS
 	'q-errors and coverage of experts that start anew and go through the stored history; changes nothing';
 
@@ -544,12 +545,12 @@ CREATE FUNCTION wlm.rollback(
 	OUT metrics jsonb, OUT error text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'wlm_rollback' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 1
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET wlm.bypass = on;
 COMMENT ON FUNCTION wlm.rollback(text) IS 'puts the expert''s previous model back in use';
 
 CREATE FUNCTION wlm.reset(target text DEFAULT 'statistics') RETURNS void
 AS 'MODULE_PATHNAME', 'wlm_reset' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET wlm.bypass = on;
 COMMENT ON FUNCTION wlm.reset(text) IS 'forgets statistics, models, history or all';
 
 --

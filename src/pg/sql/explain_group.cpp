@@ -339,7 +339,8 @@ void ExplainOneQueryHook(Query *query, int cursor_options, IntoClause *into, Exp
 		statement = PlanAndExplain(query, cursor_options, into, es, query_string, params, environment);
 	} else {
 		/* The other extension plans by itself and scribbles on the query: ask the planner once more for ours. */
-		const bool ours = es->costs && shared != nullptr && setting::mode != static_cast<int>(Mode::kOff);
+		const bool ours = PG_VERSION_NUM < 180000 && es->costs && shared != nullptr &&
+			setting::mode != static_cast<int>(Mode::kOff);
 		Query *copy = ours ? static_cast<Query *>(copyObjectImpl(query)) : nullptr;
 
 		previous_explain(query, cursor_options, into, es, query_string, params, environment);
