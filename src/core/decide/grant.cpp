@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/predict/planner_model.hpp"
+
 namespace wlm {
 
 namespace {
@@ -32,6 +34,21 @@ double TotalKb(const Need *needs, int count, double work_mem_kb) noexcept
 	for (int i = 0; i < count; i++)
 		total += needs[i].processes * std::min(needs[i].kb, work_mem_kb * needs[i].multiplier);
 	return total;
+}
+
+/*
+ * The limit that an operator should find. A hash join settles how many batches it makes before it
+ * has seen a row, from the planner's estimate, and never goes back to fewer: so its limit must fit
+ * the estimate as well as the need, although it will not use more than the need.
+ */
+double WantedKb(const PlanGraph &graph, int16_t index, double need_kb) noexcept
+{
+	const MemoryClass memory = graph.nodes[index].memory;
+
+	if (memory != MemoryClass::kHash && memory != MemoryClass::kParallelHash)
+		return need_kb;
+	const double planned_kb = FormulaMemoryKb(graph, index);
+	return std::isfinite(planned_kb) ? std::max(need_kb, planned_kb) : need_kb;
 }
 
 }  // namespace
@@ -81,7 +98,7 @@ void ComputeGrant(const PlanGraph &graph, const Forecast &forecast, const GrantL
 		operator_grant.plan_node_id = node.plan_node_id;
 		operator_grant.memory_slot = slot;
 		operator_grant.processes = static_cast<float>(needs[count].processes);
-		wanted = std::max(wanted, needs[count].kb / needs[count].multiplier);
+		wanted = std::max(wanted, WantedKb(graph, graph.memory_node[slot], needs[count].kb) / needs[count].multiplier);
 		upper_needs += needs[count].kb * needs[count].processes;
 		count++;
 	}

@@ -39,6 +39,13 @@ constexpr double kBaseKb = 512;          /* executor state of a query without su
 constexpr float kMostSummedVariance = 4; /* beyond this the mean of a lognormal is all tail */
 constexpr float kSumPatience = 8;        /* observations after which residuals replace the summed variance */
 
+/*
+ * Errors of cardinality have heavy tails, and a workload of repeats that happen to be estimated well says nothing of
+ * the next plan: however well the regression fits, half an e-fold (a factor of 1.6) remains. Without it, formula errors
+ * of 2x on one template outvoted recall, which knew better, and its sorts kept spilling.
+ */
+constexpr float kLeastScatter = 0.25f;
+
 constexpr float kLeastParallel = 0.02f;
 constexpr float kParallelDataVariance = 1;
 constexpr float kParallelModelVariance = 4;
@@ -63,6 +70,13 @@ void ClampMean(Estimate *estimate, float least, float most) noexcept
 		*estimate = Estimate{};
 }
 
+Estimate Regressed(const Regression &regression, const Regressors &regressors) noexcept
+{
+	Estimate estimate = PredictRegression(regression, regressors.x);
+	estimate.data_variance = std::max(estimate.data_variance, kLeastScatter);
+	return estimate;
+}
+
 void AnswerOperators(const PlannerModel &model, const PlanFeatures &features, Estimate *memory) noexcept
 {
 	for (int i = 0; i < features.num_operators; i++) {
@@ -70,8 +84,7 @@ void AnswerOperators(const PlannerModel &model, const PlanFeatures &features, Es
 		memory[i] = Estimate{};
 		if (op.memory == MemoryClass::kNone || op.memory >= MemoryClass::kNumClasses)
 			continue;
-		const Regressors regressors = MemoryRegressors(op.log_formula_kb);
-		memory[i] = PredictRegression(model.memory[static_cast<int>(op.memory)], regressors.x);
+		memory[i] = Regressed(model.memory[static_cast<int>(op.memory)], MemoryRegressors(op.log_formula_kb));
 		ClampMean(&memory[i], kLeastLogKb, kMostLogKb);
 	}
 }
@@ -125,12 +138,12 @@ Estimate SumOfOperators(const PlanFeatures &features, const Estimate *memory) no
 void PlannerAnswer(const PlannerModel &model, const PlanFeatures &features, ExpertAnswer *answer) noexcept
 {
 	answer->parallel_fraction = Estimate{};
-	answer->time = PredictRegression(model.time, TimeRegressors(features).x);
+	answer->time = Regressed(model.time, TimeRegressors(features));
 	ClampMean(&answer->time, kLeastLogMs, kMostLogMs);
 	AnswerOperators(model, features, answer->memory);
 
 	const Estimate sum = SumOfOperators(features, answer->memory);
-	answer->query_memory = PredictRegression(model.query_memory, MemoryRegressors(sum.mean).x);
+	answer->query_memory = Regressed(model.query_memory, MemoryRegressors(sum.mean));
 	/* until there are residuals, what is summed up is all that is known of the scatter */
 	answer->query_memory.data_variance +=
 		sum.data_variance * kSumPatience / (kSumPatience + model.query_memory.evidence);

@@ -48,6 +48,9 @@ bool IsLimit(const PlanState *state) { return IsA(state, LimitState); }
 
 /* ---- leader ---- */
 
+/* An operator that spilled needed at least this much more than its limit. */
+constexpr float kBeyondLimit = 1.15f;
+
 /* Of one memory slot, over folded members and processes. */
 struct SlotReading {
 	uint8 flags;
@@ -283,6 +286,9 @@ void ObserveLeader(ManagedQuery *query)
 		op->processes = static_cast<uint8>(std::min(255, slot.processes + (slot.own ? 1 : 0)));
 		op->peak_kb = slot.peak_kb;
 		op->needed_kb = slot.needed_kb;
+		/* whatever was reconstructed: the limit in force was not enough */
+		if ((slot.flags & kSpilled) != 0)
+			op->needed_kb = std::max(op->needed_kb, op->granted_kb * kBeyondLimit);
 		sum_of_peaks_kb += slot.total_kb;
 		if (op->memory == MemoryClass::kParallelHash)
 			shared_kb += slot.total_kb;
