@@ -35,6 +35,12 @@ class Pool {
 			threads_.emplace_back([this, client = connection.get()] { Serve(*client); });
 		Dispatch(on_progress);
 		threads_.clear();
+		if (options_.open_loop)
+			std::this_thread::sleep_for(std::chrono::milliseconds(500));
+		progress_.elapsed = Now();
+		progress_.due = arrivals_.size();
+		progress_.waiting = 0;
+		on_progress(progress_);
 		return {std::move(samples_), epoch};
 	}
 

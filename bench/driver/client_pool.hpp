@@ -53,7 +53,8 @@ struct RunResult {
 	double start_epoch = 0.0;  // wall clock at second 0
 };
 
-// Connects, calls `on_ready`, runs everything, calls `on_progress` about every three seconds, disconnects.
+// Connects, calls `on_ready`, runs everything, calls `on_progress` about every three seconds and once more when all is done and
+// the sessions are idle, disconnects.
 RunResult RunClients(const std::vector<QueryTemplate>& templates, const std::vector<Arrival>& arrivals, const PoolOptions& options,
                      const std::function<void()>& on_ready, const std::function<void(const Progress&)>& on_progress);
 

@@ -55,6 +55,8 @@ void AddRows(Comparison& c) {
 	AddRow(c, "memory_mean_bytes", "    mean", Unit::kBytes, Better::kNeither, [](const Metrics& m) { return m.memory_mean; });
 	AddRow(c, "memory_idle_bytes", "    at the start", Unit::kBytes, Better::kNeither,
 	       [](const Metrics& m) { return m.memory_idle; });
+	AddRow(c, "memory_after_bytes", "    at the end, all sessions idle", Unit::kBytes, Better::kNeither,
+	       [](const Metrics& m) { return m.memory_after; });
 	if (std::any_of(c.metrics.begin(), c.metrics.end(), [](const Metrics& m) { return m.cgroup_peak > 0.0; }))
 		AddRow(c, "cgroup_anonymous_peak_bytes", "    peak, shared pages counted once", Unit::kBytes, Better::kNeither,
 		       [](const Metrics& m) { return m.cgroup_peak; });

@@ -63,6 +63,7 @@ class CpuMeter {
 void AddMemoryFacts(const MemorySampler::Reading& memory, Facts& facts) {
 	facts["memory_idle"] = Text("%.0f", memory.first);
 	facts["memory_peak"] = Text("%.0f", memory.peak);
+	facts["memory_after"] = Text("%.0f", memory.now);
 	facts["memory_mean"] = Text("%.0f", memory.mean);
 	facts["cgroup_anonymous_peak"] = Text("%.0f", memory.cgroup_peak);
 }

@@ -102,6 +102,7 @@ Metrics ComputeMetrics(const SystemRun& run, const SystemRun& baseline, const Co
 	metrics.temp_bytes = run.Number("temp_bytes");
 	metrics.memory_peak = run.Number("memory_peak");
 	metrics.memory_mean = run.Number("memory_mean");
+	metrics.memory_after = run.Number("memory_after");
 	metrics.memory_idle = run.Number("memory_idle");
 	metrics.cgroup_peak = run.Number("cgroup_anonymous_peak");
 	CompareAnswers(run, baseline, metrics);

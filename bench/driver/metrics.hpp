@@ -55,7 +55,8 @@ struct Metrics {
 	double spilled_time = 0.0;
 	double memory_peak = 0.0;
 	double memory_mean = 0.0;
-	double memory_idle = 0.0;
+	double memory_idle = 0.0;   // before, few connections
+	double memory_after = 0.0;  // at the end, all connections idle: what sessions keep
 	double cgroup_peak = 0.0;  // 0 without a group
 
 	// What the budget is held against: without double counting where the machine can tell.
