@@ -242,7 +242,8 @@ WLM_FUNCTION(wlm_queue_state)
 		row.Int8(static_cast<int64>(counter.num_cancelled));
 		row.Int8(static_cast<int64>(counter.num_evicted));
 		row.Int8(counter.reserved_kb);
-		row.Int8(static_cast<int64>(static_cast<double>(config->budget_kb) * static_cast<double>(limits.max_memory_share)));
+		row.Int8(static_cast<int64>(static_cast<double>(config->budget_kb) *
+		                            static_cast<double>(limits.max_memory_share)));
 		row.Milliseconds(counter.total_queue_ms);
 		row.Emit(set);
 	}

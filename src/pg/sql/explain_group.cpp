@@ -57,7 +57,7 @@ void Line(ExplainState *es, const char *format, ...)
 	appendStringInfoChar(es->str, '\n');
 }
 
-/* " by planner 12.0 kB, recall 14.2 kB": who said what, into a fresh string. */
+/* "planner 12 kB, recall 14 kB": who said what, into a fresh string. Slot -1: of the time. */
 char *ByExpert(const StatementForecast &statement, int memory_slot, const float *shares)
 {
 	StringInfoData text;
@@ -127,7 +127,8 @@ void WriteText(ExplainState *es, const StatementForecast &statement)
 }
 
 /* "Name", "Name Low" and "Name High"; nothing without an opinion. */
-void Interval95(ExplainState *es, const char *name, const char *unit, int digits, const Estimate &estimate, bool fraction)
+void Interval95(ExplainState *es, const char *name, const char *unit, int digits, const Estimate &estimate,
+                bool fraction)
 {
 	double (*const at)(const Estimate &, double) = fraction ? FractionAt : QuantityAt;
 
@@ -147,7 +148,8 @@ void WriteExperts(ExplainState *es, const StatementForecast &statement)
 		ExplainOpenGroup("Expert", nullptr, true, es);
 		ExplainPropertyText("Name", kExperts[expert].name, es);
 		ExplainPropertyFloat("Time Share", nullptr, static_cast<double>(statement.forecast.time_share[expert]), 3, es);
-		ExplainPropertyFloat("Memory Share", nullptr, static_cast<double>(statement.forecast.memory_share[expert]), 3, es);
+		ExplainPropertyFloat("Memory Share", nullptr, static_cast<double>(statement.forecast.memory_share[expert]), 3,
+		                     es);
 		Interval95(es, "Time", "ms", 3, answer.time, false);
 		Interval95(es, "Memory", "kB", 0, answer.query_memory, false);
 		ExplainCloseGroup("Expert", nullptr, true, es);

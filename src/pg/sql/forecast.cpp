@@ -44,15 +44,16 @@ const char *UnmanagedReason(const StatementForecast &statement, double cost)
 Lane ForecastLane(const StatementForecast &statement)
 {
 	const double cutoff_ms = ExpressCutoffMs();
-	const double upper_ms = QuantityAt(statement.forecast.time, NormalQuantile(static_cast<float>(setting::grant_quantile)));
+	const float z = NormalQuantile(static_cast<float>(setting::grant_quantile));
+	const double upper_ms = QuantityAt(statement.forecast.time, static_cast<double>(z));
 	const double budget_kb = static_cast<double>(BudgetKb()) * setting::oversubscription;
 
 	if (!statement.forecast.has_opinion || !statement.forecast.time.HasOpinion() || setting::express_floor_ms < 0)
 		return Lane::kNormal;
 	if (upper_ms > cutoff_ms)
 		return Lane::kNormal;
-	return static_cast<double>(statement.grant.reservation_kb) > budget_kb * kExpressQueryShare
-		? Lane::kNormal : Lane::kExpress;
+	const bool small = static_cast<double>(statement.grant.reservation_kb) <= budget_kb * kExpressQueryShare;
+	return small ? Lane::kExpress : Lane::kNormal;
 }
 
 }  // namespace

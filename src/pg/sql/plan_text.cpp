@@ -86,7 +86,8 @@ PlannedStmt *PlanText(const char *sql, const char *function)
 		         errdetail("The text contains %d statements.", list_length(parsed)),
 		         errhint("Call it once for each statement.")));
 
-	List *rewritten = pg_analyze_and_rewrite_withcb(linitial_node(RawStmt, parsed), sql, SetUpParser, &context, nullptr);
+	List *rewritten =
+		pg_analyze_and_rewrite_withcb(linitial_node(RawStmt, parsed), sql, SetUpParser, &context, nullptr);
 
 	if (list_length(rewritten) != 1)
 		ereport(ERROR,

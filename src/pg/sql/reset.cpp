@@ -78,7 +78,7 @@ void ResetModels()
 	const ModelBytes bytes = BytesOf(*fresh);
 
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
-	(void) ReadBlob(std::span<const std::byte>(reinterpret_cast<const std::byte *>(bytes.data), bytes.size), planner_model);
+	(void) ReadBlob({reinterpret_cast<const std::byte *>(bytes.data), bytes.size}, planner_model);
 	recall_store->Clear();
 	LWLockRelease(shared->learn_lock);
 	pg_atomic_fetch_add_u32(&shared->model_version, 1);

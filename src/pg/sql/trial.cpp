@@ -109,7 +109,7 @@ double CompareExpert(const Trial &trial, int expert, int *targets)
 		/* Where one of them never answered there is nothing to compare. */
 		if (!(fresh.samples >= 1) || !(incumbent.samples >= 1))
 			continue;
-		const double change = std::log(fresh.p50) + std::log(fresh.p90) - std::log(incumbent.p50) - std::log(incumbent.p90);
+		const double change = std::log(fresh.p50 / incumbent.p50) + std::log(fresh.p90 / incumbent.p90);
 
 		if (std::isfinite(change)) {
 			difference += change;
