@@ -20,15 +20,17 @@ std::string Ratio(const Row& row) {
 
 void PrintTable(const Comparison& comparison) {
 	constexpr int kLabel = 38;
-	constexpr int kColumn = 14;
+	int column = 14;
+	for (const std::string& name : comparison.names)
+		column = std::max(column, static_cast<int>(name.size()) + 2);
 	std::printf("\n%-*s", kLabel, "");
 	for (const std::string& name : comparison.names)
-		std::printf("%*s", kColumn, name.c_str());
+		std::printf("%*s", column, name.c_str());
 	std::printf("%10s\n", comparison.names.size() > 1 ? "ratio" : "");
 	for (const Row& row : comparison.rows) {
 		std::printf("%-*s", kLabel, row.label.c_str());
 		for (const double value : row.values)
-			std::printf("%*s", kColumn, FormatValue(value, row.unit).c_str());
+			std::printf("%*s", column, FormatValue(value, row.unit).c_str());
 		std::printf("%10s\n", comparison.names.size() > 1 ? Ratio(row).c_str() : "");
 	}
 }

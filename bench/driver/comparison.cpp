@@ -32,6 +32,8 @@ void AddRows(Comparison& c) {
 	for (size_t i = 0; i < kLengths; ++i) {
 		const std::string name = LengthName(static_cast<Length>(i));
 		const size_t count = c.metrics.front().lengths[i].queries;
+		if (count == 0)
+			continue;
 		AddRow(c, name + "_p50_s", Text("%s queries (%zu), latency P50", name.c_str(), count), Unit::kMilliseconds, Better::kLower,
 		       [i](const Metrics& m) { return m.lengths[i].p50; });
 		AddRow(c, name + "_p95_s", "    P95", Unit::kMilliseconds, Better::kLower, [i](const Metrics& m) { return m.lengths[i].p95; });
