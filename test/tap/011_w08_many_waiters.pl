@@ -16,9 +16,8 @@ my $node = start_node('waiters');
 my $admin = prepare_node($node, slots => 2);
 my @sessions = map { session($node, name => "waiter $_", queue => 'one') } 1 .. $waiters;
 
-# Counts how many of these run at the same time: a sequence of those that began, less those that ended.
+# Says how many slots are in use while it runs.
 $admin->do($_) for (
-	'CREATE TABLE ends (id serial, began bigint, running bigint)',
 	q{CREATE FUNCTION busy(ms float) RETURNS bigint LANGUAGE plpgsql COST 10000000 AS $$
 		DECLARE n bigint;
 		BEGIN
@@ -99,7 +98,8 @@ $admin->do(q{SELECT wlm.alter_queue('one', max_slots => 1, reset => '{queue_time
 eventually($admin, q{SELECT slots FROM wlm.queue_state WHERE queue = 'one'}, 1, 'one slot is left');
 my $holder = hold_slot($admin, $node);
 $admin->do('CREATE SEQUENCE place');
-$admin->do(q{CREATE FUNCTION take_place() RETURNS bigint LANGUAGE sql VOLATILE COST 10000000 AS $$SELECT nextval('place')$$});
+$admin->do(q{CREATE FUNCTION take_place() RETURNS bigint LANGUAGE plpgsql COST 10000000
+	AS $$BEGIN RETURN nextval('place'); END$$});
 my @order = ('lowest', 'low', 'normal', 'high', 'highest');
 for my $i (0 .. $#order)
 {

@@ -89,7 +89,7 @@ sub await_state
 		return 1 if $seen eq $state;
 		usleep(10_000);
 	}
-	die "session $session->{name} is not $state but '$seen'";
+	die "session $session->{name} is not $state but '$seen'" . ($session->answers ? ': ' . $session->finish->{error} : '');
 }
 
 # One session that has the slot until $admin unlocks `key`.
