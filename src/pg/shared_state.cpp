@@ -37,6 +37,9 @@ namespace {
 shmem_request_hook_type previous_request_hook = nullptr;
 shmem_startup_hook_type previous_startup_hook = nullptr;
 
+/* Of the budget, for predicted-short queries alone: they want little, and should find it also when all else is taken. */
+constexpr double kExpressShare = 0.1;
+
 struct Layout {
 	int32 max_queries;
 	uint32 recall_capacity;
@@ -94,6 +97,7 @@ void FillPolicyConfig(const Workload &workload, PolicyConfig *config)
 	config->budget_kb = static_cast<int64_t>(static_cast<double>(BudgetKb()) * setting::oversubscription);
 	config->max_wait_ms = setting::max_wait_ms;
 	config->express_floor_ms = setting::express_floor_ms;
+	config->express_share = kExpressShare;
 	config->processors = static_cast<int32_t>(sysconf(_SC_NPROCESSORS_ONLN));
 	config->num_queues = workload.num_queues;
 	memcpy(config->queues, workload.limits, sizeof config->queues);

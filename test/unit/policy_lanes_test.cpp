@@ -59,6 +59,20 @@ TEST_F(PolicyLanesTest, AlmostFullBudgetHasNoExpressLaneButForThoseWithoutMemory
 	EXPECT_EQ(Lane::kExpress, Arrive({.time_upper_ms = 10, .memory_kb = 0}).lane);
 }
 
+TEST_F(PolicyLanesTest, ThePartKeptForTheLaneIsNotForReports)
+{
+	config.queues[0].max_slots = 4;
+	config.express_share = 0.1;
+	Start();
+	Arrive({.memory_kb = 480000});
+	Arrive({.memory_kb = 420000});                          /* 90 % of the budget: what the normal lane may have */
+	EXPECT_EQ(Verdict::kQueued, Arrive({.memory_kb = 1000}).verdict);
+	const Decision small = Arrive({.time_upper_ms = 10, .memory_kb = 20000});
+	EXPECT_EQ(Lane::kExpress, small.lane);
+	EXPECT_EQ(Verdict::kAdmitted, small.verdict);
+	EXPECT_FALSE(small.forced);
+}
+
 TEST_F(PolicyLanesTest, ExpressThatDoesNotFitQueuesNormally)
 {
 	AddQueue("small", 2).max_memory_share = 0.01f;

@@ -79,6 +79,7 @@ class Driver {
 		config.budget_kb = budgets[Below(8)];
 		config.max_wait_ms = Chance(0.5) ? 1e9 : 100 + Skewed(60000);
 		config.express_floor_ms = Chance(0.2) ? -1 : 10 + Skewed(5000);
+		config.express_share = Chance(0.5) ? 0 : 0.4 * Skewed(1);
 		config.processors = static_cast<int32_t>(1 + Below(3));
 		config.num_queues = static_cast<int32_t>(1 + Below(6));
 		std::vector<int> names = {1, 2, 3, 4, 5, 6, 7, 8};
@@ -221,9 +222,11 @@ class Driver {
 		}
 		if (decision.lane == Lane::kExpress) {
 			coverage_.express++;
+			ShadowQuery in_lane = query;
+			in_lane.express = true;
 			if (!(request.time_upper_ms > 0 && request.time_upper_ms < cutoff) || decision.forced ||
 				static_cast<double>(request.memory_kb) > 0.02 * static_cast<double>(config.budget_kb) ||
-				(request.memory_kb > 0 && !shadow_.MemoryFits(query, true)))
+				(request.memory_kb > 0 && !shadow_.MemoryFits(in_lane, true)))
 				shadow_.Complain("express for one that is not entitled to it");
 		}
 		/* If others were admitted by the same event (a claim came of age), the order between them is not visible. */

@@ -99,9 +99,12 @@ class Shadow {
 	bool MemoryFits(const ShadowQuery &query, bool with_guarantees) const
 	{
 		const int64_t demand = Demand(query);
+		const bool lane_open = config.express_floor_ms > 0 && !query.express;
+		const int64_t limit = config.budget_kb -
+			(lane_open ? static_cast<int64_t>(static_cast<double>(config.budget_kb) * config.express_share) : 0);
 		if (demand == 0)
 			return true;
-		if (reserved_kb_ + demand > config.budget_kb || queues[query.queue].reserved_kb + demand > Most(query.queue))
+		if (reserved_kb_ + demand > limit || queues[query.queue].reserved_kb + demand > Most(query.queue))
 			return false;
 		if (!with_guarantees || reserved_kb_ == 0 || queues[query.queue].reserved_kb + demand <= Guarantee(query.queue))
 			return true;
@@ -111,7 +114,7 @@ class Shadow {
 			if (i != query.queue && other.running + other.returned + other.queued > 0)
 				withheld += std::max<int64_t>(0, Guarantee(i) - other.reserved_kb);
 		}
-		return reserved_kb_ + demand + withheld <= config.budget_kb;
+		return reserved_kb_ + demand + withheld <= limit;
 	}
 
 	/* The same key that the policy promises to use. */

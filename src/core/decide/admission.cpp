@@ -58,17 +58,18 @@ bool Policy::ShareFits(const Entry &entry) const noexcept
  * A query inside its own queue's guarantee is not held back for the guarantees of others; nor is anybody as long as
  * nothing is reserved at all, else several who want more than they are guaranteed could block each other.
  */
-bool Policy::BudgetFits(const Entry &entry, bool with_guarantees) const noexcept
+bool Policy::BudgetFits(const Entry &entry, Lane lane, bool with_guarantees) const noexcept
 {
 	const QueueState &queue = queues_[entry.queue];
 	const int64_t wanted = Wanted(entry);
 	if (wanted == 0)
 		return true;
-	if (reserved_kb_ + wanted > budget_kb_)
+	const int64_t limit = lane == Lane::kExpress ? budget_kb_ : normal_kb_;
+	if (reserved_kb_ + wanted > limit)
 		return false;
 	if (!with_guarantees || reserved_kb_ == 0 || queue.counters.reserved_kb + wanted <= queue.guarantee_kb)
 		return true;
-	return reserved_kb_ + wanted + withheld_kb_ - queue.withheld_kb <= budget_kb_;
+	return reserved_kb_ + wanted + withheld_kb_ - queue.withheld_kb <= limit;
 }
 
 /* What a queued query waits for at this moment. */
@@ -144,7 +145,7 @@ void Policy::StartQueued(QueryHandle handle, bool over_limits, bool tell) noexce
 	Entry &entry = entries()[handle];
 	bool forced = !SlotFree(entry);     /* in order, that is a critical one */
 	if (over_limits)
-		forced = forced || !ShareFits(entry) || !BudgetFits(entry, true);
+		forced = forced || !ShareFits(entry) || !BudgetFits(entry, Lane::kNormal, true);
 	Dequeue(handle);
 	Start(handle, Lane::kNormal, forced);
 	if (tell) {
@@ -173,14 +174,14 @@ bool Policy::TryStart(QueryHandle handle, Scan &scan) noexcept
 
 	const bool slot = entry.priority == Priority::kCritical || SlotFree(entry);
 	const bool share = ShareFits(entry);
-	bool fits = slot && share && BudgetFits(entry, claimant_ != handle);
+	bool fits = slot && share && BudgetFits(entry, Lane::kNormal, claimant_ != handle);
 	if (!fits) {
 		entry.reason = slot ? WaitReason::kMemory : WaitReason::kSlot;
 		if (entry.since_ms == policy::kNever)
 			entry.since_ms = clock_ms_;
 		if (entry.passed >= kMaxPassed || clock_ms_ - entry.since_ms >= kMaxPassedMs) {
-			Claim(handle, slot && !BudgetFits(entry, true));
-			fits = claimant_ == handle && slot && share && BudgetFits(entry, false);
+			Claim(handle, slot && !BudgetFits(entry, Lane::kNormal, true));
+			fits = claimant_ == handle && slot && share && BudgetFits(entry, Lane::kNormal, false);
 		}
 	}
 	if (!fits) {
@@ -249,7 +250,7 @@ bool Policy::StartNext() noexcept
 	if (claimant_ != kNoQuery) {
 		const Entry &entry = entries()[claimant_];
 		const bool slot = entry.priority == Priority::kCritical || SlotFree(entry);
-		if (BudgetFits(entry, false)) {
+		if (BudgetFits(entry, Lane::kNormal, false)) {
 			if (slot && ShareFits(entry))
 				return TryStart(claimant_, scan);
 			claimant_ = kNoQuery;   /* it is something of its queue that lacks: keeping memory free would help nobody */

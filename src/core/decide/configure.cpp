@@ -28,6 +28,7 @@ void Sanitize(PolicyConfig &config) noexcept
 	config.express_floor_ms = config.express_floor_ms > 0 ? std::min(config.express_floor_ms, policy::kMaxStepMs) : 0;
 	config.processors = std::clamp(config.processors, 1, policy::kMaxProcessors);
 	config.num_queues = std::clamp(config.num_queues, 1, kMaxQueues);
+	config.express_share = config.express_floor_ms > 0 && config.express_share > 0 ? std::min(config.express_share, 0.5) : 0.0;
 	config.queues[0].in_use = true;
 	for (int i = 0; i < config.num_queues; i++) {
 		QueueLimits &limits = config.queues[i];
@@ -164,6 +165,7 @@ void Policy::Adopt(const PolicyConfig &config) noexcept
 
 	config_ = after;
 	budget_kb_ = config_.budget_kb;
+	normal_kb_ = budget_kb_ - static_cast<int64_t>(static_cast<double>(budget_kb_) * config_.express_share);
 	claimant_ = kNoQuery;
 	num_queued_ = 0;
 	num_without_memory_ = 0;

@@ -42,7 +42,7 @@ bool Policy::ExpressFits(const Entry &entry, double time_upper_ms) const noexcep
 		return false;
 	if (queue.claimant != kNoQuery && queue.claimant != claimant_ && !ShareFits(entries()[queue.claimant]))
 		return false;
-	return ShareFits(entry) && BudgetFits(entry, true);
+	return ShareFits(entry) && BudgetFits(entry, Lane::kExpress, true);
 }
 
 /* They take their slots, over the limit if need be: new admissions wait for it. */

@@ -89,7 +89,7 @@ Decision Policy::Arrive(const QueryRequest &request, double now_ms) noexcept
 		return Admitted(handle);
 	}
 	if (!request.may_wait) {
-		Start(handle, Lane::kNormal, !SlotFree(entry) || !ShareFits(entry) || !BudgetFits(entry, true));
+		Start(handle, Lane::kNormal, !SlotFree(entry) || !ShareFits(entry) || !BudgetFits(entry, Lane::kNormal, true));
 		return Admitted(handle);
 	}
 

@@ -77,6 +77,7 @@ struct PolicyConfig {
 	int64_t budget_kb;          /* already times oversubscription */
 	double max_wait_ms;         /* after this a waiting query is forced */
 	double express_floor_ms;    /* least cut-off of the express lane; negative = no lane */
+	double express_share;       /* part of the budget that only the express lane may use, 0..0.5 */
 	int32_t processors;
 	int32_t num_queues;         /* at least 1 */
 	QueueLimits queues[kMaxQueues];
@@ -277,7 +278,7 @@ class Policy {
 	bool SlotFree(const Entry &entry) const noexcept;
 	int64_t Wanted(const Entry &entry) const noexcept;
 	bool ShareFits(const Entry &entry) const noexcept;
-	bool BudgetFits(const Entry &entry, bool with_guarantees) const noexcept;
+	bool BudgetFits(const Entry &entry, Lane lane, bool with_guarantees) const noexcept;
 	WaitReason ReasonOf(QueryHandle handle) const noexcept;
 	void UpdateWithheld(int queue) noexcept;
 	void ChangeReserved(int queue, int64_t change_kb, bool forced) noexcept;
@@ -321,6 +322,7 @@ class Policy {
 	double clock_ms_;               /* caller's clock + offset_ms_; never goes back */
 	double offset_ms_;
 	int64_t budget_kb_;
+	int64_t normal_kb_;         /* what the normal lane may reserve: the budget less the express lane's part */
 	int64_t reserved_kb_;
 	int64_t forced_kb_;
 	int64_t express_kb_;            /* reserved by express queries */

@@ -21,7 +21,7 @@ namespace wlm {
 namespace {
 
 /* Below this, what malloc keeps is worth more for the next statement than for the machine. */
-constexpr float kTrimKb = 32 * 1024;
+constexpr float kTrimKb = 4 * 1024;
 
 void SetSaved(const char *name, int64 value, GucAction action)
 {
