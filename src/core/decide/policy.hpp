@@ -43,10 +43,13 @@ namespace wlm {
 inline constexpr int kMaxQueues = 64;      /* queue 0 is `default`, always there */
 inline constexpr int kNameLength = 64;
 
-/* Order within a priority: key = predicted time + kWaitCredit * arrival, smallest first. */
-inline constexpr double kWaitCredit = 2.0;
-inline constexpr double kUnknownTimeMs = 60000.0;       /* taken for a query without prediction */
-inline constexpr double kMaxKeyTimeMs = 600000.0;       /* longer predictions do not move further back: bounds overtaking to 300 s */
+/*
+ * Order within a priority: key = predicted time + kWaitCredit * arrival, smallest first. So nobody is overtaken by those who
+ * arrive more than five times his own predicted time after him: what bounds starvation bounds the stretch of his latency.
+ */
+inline constexpr double kWaitCredit = 0.2;
+inline constexpr double kUnknownTimeMs = 30000.0;       /* taken for a query without prediction */
+inline constexpr double kMaxKeyTimeMs = 60000.0;        /* longer predictions do not move further back: bounds overtaking to 300 s */
 /* How often, and how long after its turn first came, a query that does not fit may be passed by others. */
 inline constexpr int32_t kMaxPassed = 16;
 inline constexpr double kMaxPassedMs = 10000.0;

@@ -140,7 +140,6 @@ void FillSlotLocked(const ManagedQuery *query, const Decision &decision)
 Decision Decide(ManagedQuery *query, bool may_wait, double now_ms)
 {
 	const Forecast &forecast = *scratch_forecast;
-	const float z = NormalQuantile(static_cast<float>(setting::grant_quantile));
 	QueryRequest request;
 	Decision decision;
 
@@ -149,7 +148,7 @@ Decision Decide(ManagedQuery *query, bool may_wait, double now_ms)
 	request.may_wait = may_wait;
 	request.slots = setting::slot_count;
 	request.time_ms = forecast.time.HasOpinion() ? static_cast<double>(forecast.time.At(0)) : 0;
-	request.time_upper_ms = forecast.time.HasOpinion() ? static_cast<double>(forecast.time.At(z)) : 0;
+	request.time_upper_ms = forecast.time.HasOpinion() ? static_cast<double>(forecast.time.At(kLaneZ)) : 0;
 	request.memory_kb = query->grant.reservation_kb;
 	request.queue_timeout_ms = setting::queue_timeout_ms;
 

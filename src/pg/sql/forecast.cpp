@@ -44,8 +44,7 @@ const char *UnmanagedReason(const StatementForecast &statement, double cost)
 Lane ForecastLane(const StatementForecast &statement)
 {
 	const double cutoff_ms = ExpressCutoffMs();
-	const float z = NormalQuantile(static_cast<float>(setting::grant_quantile));
-	const double upper_ms = QuantityAt(statement.forecast.time, static_cast<double>(z));
+	const double upper_ms = QuantityAt(statement.forecast.time, static_cast<double>(kLaneZ));
 	const double budget_kb = static_cast<double>(BudgetKb()) * setting::oversubscription;
 
 	if (!statement.forecast.has_opinion || !statement.forecast.time.HasOpinion() || setting::express_floor_ms < 0)
