@@ -3,11 +3,11 @@
 CREATE SCHEMA grant_test;
 SET search_path = grant_test;
 
-CREATE TABLE fact (id int, k int, g int, v int, pad text);
+CREATE TABLE fact (id int, k int, g int, v int, pad text) WITH (autovacuum_enabled = off);
 INSERT INTO fact
 SELECT i, i * 7919 % 20000, i * 31 % 10007, i % 97, repeat(chr(97 + i % 26), 100)
 FROM generate_series(1, 20000) i;
-CREATE TABLE dim (k int, label text);
+CREATE TABLE dim (k int, label text) WITH (autovacuum_enabled = off);
 INSERT INTO dim SELECT i, repeat(chr(97 + i % 26), 200) FROM generate_series(0, 19999) i;
 CREATE INDEX dim_k ON dim (k);
 VACUUM ANALYZE fact, dim;
