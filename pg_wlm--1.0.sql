@@ -577,3 +577,6 @@ GRANT EXECUTE ON FUNCTION
 	wlm.require_configured_database(text), wlm.check_configuration(), wlm.configuration_changed(),
 	wlm.train(text), wlm.evaluate(), wlm.rollback(text), wlm.reset(text)
 	TO wlm_admin;
+
+-- Fires the trigger: from this commit on the empty configuration of the new extension is in force.
+DELETE FROM wlm.queue WHERE false;

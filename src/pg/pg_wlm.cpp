@@ -10,6 +10,7 @@
 #include "pg/query/managed_query.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
+#include "pg/sql/configuration.hpp"
 #include "pg/sql/explain_group.hpp"
 #include "pg/worker/launcher.hpp"
 
@@ -30,5 +31,6 @@ void _PG_init(void)
 	wlm::InitManagedQueries();
 	wlm::InitHooks();
 	wlm::InitExplain();
+	wlm::InitConfiguration();
 	wlm::InitLauncher();
 }

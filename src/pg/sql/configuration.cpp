@@ -4,11 +4,19 @@
  * The trigger that tells the launcher of a changed configuration, once the
  * transaction that changed it has committed; not before, because the worker
  * could not see it. A rolled back subtransaction costs one needless reload.
+ *
+ * DROP EXTENSION fires no trigger; it is seen through the hook for access to
+ * objects, so that who waits in a queue that is gone goes on at once.
  */
+#include "pg/sql/configuration.hpp"
+
 #include "pg/guard.hpp"
 
 extern "C" {
 #include "access/xact.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "commands/trigger.h"
 }
 
@@ -46,7 +54,35 @@ void AtTransactionEnd(XactEvent event, void *)
 	}
 }
 
+/* Without shared memory nobody uses the configuration: nothing to tell. */
+void NoteChange()
+{
+	if (shared == nullptr)
+		return;
+	if (!callback_registered) {
+		RegisterXactCallback(AtTransactionEnd, nullptr);
+		callback_registered = true;
+	}
+	changed = true;
+}
+
+object_access_hook_type previous_object_access = nullptr;
+
+void OnObjectAccess(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *argument)
+{
+	if (previous_object_access != nullptr)
+		previous_object_access(access, class_id, object_id, sub_id, argument);
+	if (access == OAT_DROP && class_id == ExtensionRelationId && object_id == get_extension_oid("pg_wlm", true))
+		NoteChange();
+}
+
 }  // namespace
+
+void InitConfiguration()
+{
+	previous_object_access = object_access_hook;
+	object_access_hook = OnObjectAccess;
+}
 
 }  // namespace wlm
 
@@ -56,13 +92,6 @@ WLM_FUNCTION(wlm_configuration_changed)
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 		                errmsg("wlm.configuration_changed() can only be called as a trigger")));
 
-	/* Without shared memory nobody uses the configuration: nothing to tell. */
-	if (wlm::shared != nullptr) {
-		if (!wlm::callback_registered) {
-			RegisterXactCallback(wlm::AtTransactionEnd, nullptr);
-			wlm::callback_registered = true;
-		}
-		wlm::changed = true;
-	}
+	wlm::NoteChange();
 	PG_RETURN_POINTER(nullptr);
 }

@@ -2,8 +2,8 @@
  * saturation.cpp
  *
  * Two readings of Linux, the larger of which counts:
- *   runnable processes per processor, full at kRunnablePerProcessor: a few more
- *   than there are processors keep them busy across I/O;
+ *   runnable processes per processor, full at kRunnablePerProcessor: one more
+ *   than there are processors keeps them busy across I/O;
  *   pressure stall information (PSI), the part of the time in which somebody
  *   was stopped for want of memory or I/O, where the kernel has it.
  * Elsewhere the answer is 0: the automatic limit then only follows its bounds.
@@ -19,7 +19,7 @@ namespace wlm {
 
 namespace {
 
-constexpr double kRunnablePerProcessor = 3.0;
+constexpr double kRunnablePerProcessor = 2.0;
 constexpr double kFullStall[3] = {1e9 /* a busy CPU is told by runnable processes */, 0.6, 0.2};
 constexpr double kSmoothing = 0.4;
 constexpr const char *kPressureFiles[3] = {"/proc/pressure/cpu", "/proc/pressure/io", "/proc/pressure/memory"};
