@@ -1,0 +1,98 @@
+# 013_w11_standby.pl
+#
+# HAZARDS W11 on a hot standby: predictions and admission go on there, and a wait does not stop
+# replay: who waits with locks that replay needs is admitted or cancelled like any other.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use WlmTest;
+
+my $primary = start_node('primary', ['max_wal_senders = 5'], init => [allows_streaming => 1]);
+my $admin = prepare_node($primary);
+$admin->do('CREATE TABLE moving AS SELECT 1 AS id');
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->append_conf('postgresql.conf', "max_standby_streaming_delay = 30s\nhot_standby_feedback = off\n");
+$standby->start;
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('write'));
+
+my $there = session($standby, name => 'there');
+eventually($there, 'SELECT launcher_running FROM wlm.status()', 't', 'the launcher runs on a standby');
+ok($there->value(q{SELECT count(*) FROM wlm.predict('SELECT costly(id) FROM numbers')}) > 0, 'predictions are made');
+is($there->query('SELECT wlm.flush()')->{sqlstate}, '55000', 'learning stops');
+
+# Slots of "default" are automatic, and grow while somebody waits: fill them until the statement waits.
+$there->do('SELECT pg_advisory_lock(1)');
+my @holders;
+sub queue_up
+{
+	my ($waiter, $statement) = @_;
+	while (@holders < 90)
+	{
+		$waiter->send($statement);
+		until ($waiter->answers(0.02))
+		{
+			my $state = $there->value("SELECT state FROM wlm.activity WHERE pid = $waiter->{pid}");
+			return pass('somebody waits') if defined $state && $state eq 'queued';
+		}
+		$waiter->finish;
+		my $holder = session($standby, name => 'holder');
+		$holder->send('SELECT hold(1) FROM single');
+		push @holders, $holder;
+	}
+	return fail('nobody ever waits');
+}
+
+# A lost client, a cancel
+my $statement = 'SELECT costly(id) FROM moving';
+my $waiter = session($standby, name => 'waiter');
+queue_up($waiter, $statement);
+is($there->value("SELECT backend_xmin IS NULL FROM pg_stat_activity WHERE pid = $waiter->{pid}"), 't', 'no backend_xmin while it waits');
+$waiter->vanish;
+eventually($there, "SELECT count(*) FROM wlm.activity WHERE pid = $waiter->{pid}", 0, 'a lost client leaves the queue');
+$waiter = session($standby, name => 'waiter');
+queue_up($waiter, $statement);
+$there->do("SELECT pg_cancel_backend($waiter->{pid})");
+like($waiter->finish->{sqlstate}, qr/^(57014|)$/, 'a cancel ends a wait');
+
+# Replay wants a lock that the waiter has.
+queue_up($waiter, $statement);
+$admin->do('ALTER TABLE moving ADD COLUMN added integer');
+my $answer = $waiter->finish;
+like($answer->{sqlstate}, qr/^(40001|40P01|)$/, "a conflict with replay ends the wait ($answer->{sqlstate})");
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('write'));
+eventually($there, q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'moving'::regclass AND attname = 'added'}, 1, 'replay goes on');
+queue_up($waiter, $statement);
+$admin->do('DROP TABLE moving');
+$answer = $waiter->finish;
+like($answer->{sqlstate}, qr/^(40001|40P01|)$/, "DROP TABLE on the primary ends the wait ($answer->{sqlstate})");
+
+$there->do('SELECT pg_advisory_unlock(1)');
+is(scalar(grep { $_->finish->{sqlstate} eq '' } @holders), scalar @holders, 'who ran meanwhile ends well');
+settled($there, 'nothing is left');
+
+# Promotion with a runner: what was a standby manages, configures and records.
+$there->do('SELECT pg_advisory_lock(1)');
+$holders[0]->send('SELECT hold(1) FROM single');
+await_state($there, $holders[0], 'running');
+$standby->promote;
+$there->do('SELECT pg_advisory_unlock(1)');
+is($holders[0]->finish->{sqlstate}, '', 'who runs during promotion ends well');
+eventually($there, q{SELECT count(*) FROM wlm.queue_state WHERE queue = 'one'}, 1, 'the configuration is in force after promotion');
+my $holder = hold_slot($there, $standby);
+$waiter = session($standby, name => 'waiter', queue => 'one');
+$waiter->send('SELECT costly(x) FROM single');
+await_state($there, $waiter, 'queued');
+$there->do('SELECT pg_advisory_unlock(1)');
+is($waiter->finish->{rows}[0][0], 1, 'statements wait and run');
+$holder->finish;
+settled($there, 'nothing is left after promotion');
+$there->do(q{SELECT wlm.flush('30 s')});
+ok($there->value('SELECT count(*) FROM wlm.history') > 0, 'history is written after promotion');
+settled($admin, 'nothing is left on the primary');
+done_testing();
