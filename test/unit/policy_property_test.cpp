@@ -277,7 +277,8 @@ class Driver {
 			due = DeadlineOutcome::kForced;
 		const bool close = std::fabs(waited - timeout) < 0.1 || std::fabs(waited - shadow_.config.max_wait_ms) < 0.1;
 		if (outcome != due && !(close && query.state == QueryState::kQueued))
-			shadow_.Complain("a deadline had another outcome than was due: " + std::to_string(static_cast<int>(outcome)) + " for " + std::to_string(static_cast<int>(due)) + " after " + std::to_string(waited) + " ms");
+			shadow_.Complain("a deadline had another outcome than was due: " + std::to_string(static_cast<int>(outcome)) +
+							 " for " + std::to_string(static_cast<int>(due)) + " after " + std::to_string(waited) + " ms");
 		if (outcome == DeadlineOutcome::kForced) {
 			coverage_.forced++;
 			shadow_.Run(handle, false, true);

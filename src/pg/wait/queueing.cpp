@@ -47,16 +47,18 @@ void CheckClient()
 	         errhint("Try again later, or raise queue_timeout with wlm.alter_queue().")));
 }
 
-/* True when it runs now, by whatever way. */
-bool CheckDeadline(ManagedQuery *query, double now_ms, bool *timed_out)
+/* At a time-out the policy frees the entry; its slot must be given up under the same lock. */
+DeadlineOutcome CheckDeadline(ManagedQuery *query, double now_ms)
 {
-	DeadlineOutcome outcome;
-	{
-		StateLock lock;
-		outcome = policy->Deadline(query->handle, now_ms);
+	StateLock lock;
+	const DeadlineOutcome outcome = policy->Deadline(query->handle, now_ms);
+
+	if (outcome == DeadlineOutcome::kTimedOut) {
+		query_slots[query->handle].pid = 0;
+		SetPhase(query->handle, Phase::kFree);
+		query->handle = kNoQuery;
 	}
-	*timed_out = outcome == DeadlineOutcome::kTimedOut;
-	return outcome == DeadlineOutcome::kForced;
+	return outcome;
 }
 
 void Sleep(double until_ms)
@@ -81,17 +83,11 @@ void WaitLoop(ManagedQuery *query, double arrived_ms, double deadline_ms)
 			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to user request"),
 			                errdetail("The statement was waiting in a workload queue and was removed by wlm.cancel_queued().")));
 		if (now_ms >= deadline_ms) {
-			bool timed_out;
-			if (CheckDeadline(query, now_ms, &timed_out))
+			const DeadlineOutcome outcome = CheckDeadline(query, now_ms);
+			if (outcome == DeadlineOutcome::kForced)
 				return;
-			if (timed_out) {
-				const int queue = query->experience.queue;
-				query->experience.queue_ms = static_cast<float>(now_ms - arrived_ms);
-				query->experience.final_state = FinalState::kTimedOut;
-				query->handle = kNoQuery; /* the policy has freed it */
-				SetPhase(static_cast<QueryHandle>(&slot - query_slots), Phase::kFree);
-				RaiseTimeout(LocalWorkload().limits[queue].name, now_ms - arrived_ms);
-			}
+			if (outcome == DeadlineOutcome::kTimedOut)
+				RaiseTimeout(LocalWorkload().limits[query->experience.queue].name, now_ms - arrived_ms);
 			deadline_ms = now_ms + kLongestSleepMs; /* the policy's clock is a little behind ours */
 		}
 		if (now_ms - checked_ms >= kLongestSleepMs) {

@@ -41,7 +41,8 @@ namespace wlm {
 namespace {
 
 constexpr double kTickMs = 1000;
-constexpr double kRetryMs = 30000; /* after a worker that could not do its work */
+constexpr double kRetryMs = 30000;   /* after a worker that could not do its work */
+constexpr double kStandbyMs = 10000; /* between readings of the configuration where no trigger tells of changes */
 
 struct Launcher {
 	double ticked_ms = 0;
@@ -169,20 +170,29 @@ uint32 TasksToDo(const Launcher &launcher, double now_ms)
 	return tasks;
 }
 
-void StartWorker(Launcher *launcher)
+/* The configuration is replicated; that it has changed is not. */
+uint32 TasksOnStandby(const Launcher &launcher, double now_ms)
+{
+	if (launcher.worker_started_ms > 0 && now_ms - launcher.worker_started_ms < kStandbyMs)
+		return 0;
+	pg_atomic_fetch_add_u32(&shared->workload_requested, 1);
+	return kLoadWorkload;
+}
+
+void StartWorker(Launcher *launcher, bool standby)
 {
 	const double now_ms = NowMs();
 
 	if (!WorkerHasEnded(launcher))
 		return;
-	const uint32 tasks = TasksToDo(*launcher, now_ms);
+	const uint32 tasks = standby ? TasksOnStandby(*launcher, now_ms) : TasksToDo(*launcher, now_ms);
 	if (tasks == 0)
 		return;
 
 	BackgroundWorker worker;
 	memset(&worker, 0, sizeof worker);
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_start_time = BgWorkerStart_ConsistentState;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	strlcpy(worker.bgw_library_name, "pg_wlm", sizeof worker.bgw_library_name);
 	strlcpy(worker.bgw_function_name, "wlm_worker_main", sizeof worker.bgw_function_name);
@@ -235,21 +245,20 @@ void RunLauncher()
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ShutdownRequestPending)
-			proc_exit(0);
+			proc_exit(1); /* 0 would mean that it is not to be started again */
 		if (ConfigReloadPending)
 			ReloadSettings();
 
 		MemoryContextSwitchTo(round);
 		if (NowMs() - launcher.ticked_ms >= kTickMs)
 			Tick(&launcher);
-		if (RecoveryInProgress()) {
+		const bool standby = RecoveryInProgress();
+		if (standby)
 			DiscardOnStandby();
-		} else {
+		else
 			LearnFromRing(&launcher);
-			MemoryContextSwitchTo(home); /* the worker's handle outlives the round */
-			StartWorker(&launcher);
-		}
-		MemoryContextSwitchTo(home);
+		MemoryContextSwitchTo(home); /* the worker's handle outlives the round */
+		StartWorker(&launcher, standby);
 		MemoryContextReset(round);
 	}
 }
