@@ -1,0 +1,92 @@
+-- Who may see and do what: an ordinary user, a member of pg_monitor, a member of wlm_admin; and nobody can raise what
+-- he is given, jump the queue, read what others do or teach wrong things.
+\set ECHO none
+\set QUIET 1
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP true
+
+BEGIN;
+SELECT no_plan();
+
+CREATE ROLE wlm_test_user;
+CREATE ROLE wlm_test_other;
+CREATE ROLE wlm_test_monitor IN ROLE pg_monitor;
+CREATE ROLE wlm_test_admin IN ROLE wlm_admin;
+CREATE TABLE public.secret (x int);
+CREATE TABLE public.open (x int);
+GRANT SELECT ON public.open TO PUBLIC;
+CREATE FUNCTION public.leaks(int) RETURNS int LANGUAGE plpgsql COST 1000000 AS $$ BEGIN RAISE 'it was run'; END $$;
+
+-- Settings that decide over others are not an ordinary user's.
+SELECT throws_ok(format('SET ROLE wlm_test_user; SET wlm.%s = %L', name, value), '42501',
+	format('permission denied to set parameter "wlm.%s"', name), 'a user cannot set ' || name)
+FROM (VALUES ('mode', 'off'), ('mode', 'auto'), ('bypass', 'on'), ('priority', 'critical'), ('priority', 'low'), ('slot_count', '1'),
+	('queue_timeout', '1'), ('respect_user_work_mem', 'off'), ('sample_rate', '1'), ('query_serial', '3')) v(name, value);
+SELECT throws_matching(format('SET wlm.%s = %L', name, value), 'cannot be changed', name || ' is for the configuration file')
+FROM (VALUES ('memory', '1TB'), ('max_work_mem', '1TB'), ('min_cost', '1'), ('grant_quantile', '0.6'), ('oversubscription', '9'),
+	('database', 'x'), ('model_memory', '1MB'), ('history_rows', '2000'), ('max_wait', '1')) v(name, value);
+SET ROLE wlm_test_user;
+SELECT lives_ok($$SET wlm.query_group = 'mine'$$, 'a user chooses his query group');
+RESET wlm.query_group;
+RESET ROLE;
+GRANT SET ON PARAMETER wlm.priority TO wlm_test_user;
+SET ROLE wlm_test_user;
+SELECT lives_ok($$SET LOCAL wlm.priority = 'high'$$, 'but GRANT SET ON PARAMETER lets him');
+RESET ROLE;
+
+-- Tables: nothing for a user, nothing but reading for others, queues for wlm_admin.
+SELECT is_empty(format($$SELECT p FROM unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
+	WHERE has_table_privilege('wlm_test_user', 'wlm.%I', p)$$, t), 'a user has no privilege on wlm.' || t)
+FROM unnest('{queue,history,history_operator,plan,model,queue_state,expert_accuracy}'::text[]) t;
+SELECT is_empty(format($$SELECT p FROM unnest('{INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p, unnest('{wlm_test_monitor,wlm_test_admin}'::text[]) r
+	WHERE has_table_privilege(r, 'wlm.%I', p)$$, t), 'nobody writes wlm.' || t)
+FROM unnest('{history,history_operator,plan,model}'::text[]) t;
+SELECT is_empty($$SELECT p FROM unnest('{INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) p WHERE has_table_privilege('wlm_test_monitor', 'wlm.queue', p)$$,
+	'pg_monitor does not configure');
+SET ROLE wlm_test_user;
+SELECT throws_ok($$INSERT INTO wlm.queue (name, priority) VALUES ('mine', 'critical')$$, '42501', NULL, 'a user cannot add a queue');
+SELECT throws_ok($$UPDATE wlm.queue SET priority = 'critical'$$, '42501', NULL, 'a user cannot change a queue');
+SELECT throws_ok(q, '42501', NULL, 'a user cannot call ' || q) FROM unnest(ARRAY[
+	$$SELECT wlm.create_queue('mine')$$, $$SELECT wlm.alter_queue('default', priority => 'critical')$$, $$SELECT wlm.drop_queue('mine')$$,
+	$$SELECT wlm.train()$$, $$SELECT wlm.evaluate()$$, $$SELECT wlm.rollback('recall')$$, $$SELECT wlm.reset()$$, $$SELECT wlm.reset('all')$$,
+	$$SELECT wlm.flush()$$, $$SELECT wlm.status()$$, $$SELECT wlm.queue_state()$$, $$SELECT * FROM wlm.expert_accuracy()$$]) q;
+SELECT throws_ok($$CREATE TABLE wlm.mine (x int)$$, '42501', NULL, 'a user cannot create anything beside the tables');
+SELECT throws_ok($$CREATE FUNCTION wlm.predict(int) RETURNS int LANGUAGE sql AS 'SELECT 1'$$, '42501', NULL, 'nor functions');
+RESET ROLE;
+SET ROLE wlm_test_admin;
+SELECT lives_ok($$SELECT wlm.create_queue('pgtap_made', max_slots => 2)$$, 'wlm_admin creates a queue');
+SELECT lives_ok($$UPDATE wlm.queue SET max_slots = 3 WHERE name = 'pgtap_made'$$, 'and changes it');
+SELECT lives_ok($$SELECT wlm.drop_queue('pgtap_made')$$, 'and drops it');
+SELECT throws_ok($$DELETE FROM wlm.model$$, '42501', NULL, 'wlm_admin does not write models by hand');
+SELECT throws_ok($$SET wlm.mode = off$$, '42501', NULL, 'nor sets what is for superusers');
+RESET ROLE;
+SET ROLE wlm_test_monitor;
+SELECT lives_ok(q, 'pg_monitor can ' || q) FROM unnest(ARRAY['SELECT * FROM wlm.history', 'SELECT * FROM wlm.queue_state',
+	'SELECT * FROM wlm.status()', 'SELECT * FROM wlm.expert_accuracy', 'SELECT expert, state FROM wlm.model', 'SELECT * FROM wlm.queue']) q;
+RESET ROLE;
+
+-- Predictions: of what one may run, and without running it.
+SET ROLE wlm_test_user;
+SELECT lives_ok($$SELECT * FROM wlm.predict('SELECT * FROM public.open ORDER BY x')$$, 'a user predicts what he may read');
+SELECT throws_ok($$SELECT * FROM wlm.predict('SELECT * FROM public.secret')$$, '42501', 'permission denied for table secret', 'and nothing else');
+SELECT throws_ok($$SELECT * FROM wlm.explain('SELECT * FROM public.secret')$$, '42501', 'permission denied for table secret', 'nor explains it');
+SELECT throws_ok($$SELECT * FROM wlm.predict('SELECT * FROM wlm.history')$$, '42501', NULL, 'the tables of the manager included');
+SELECT throws_ok($$SELECT * FROM wlm.predict('DELETE FROM public.open')$$, '42501', NULL, 'reading is not writing');
+SELECT throws_ok($$SELECT * FROM wlm.predict('SELECT x FROM public.open UNION SELECT x FROM public.secret')$$, '42501', NULL, 'anywhere in it');
+SELECT lives_ok($$SELECT * FROM wlm.predict('SELECT public.leaks(x) FROM public.open')$$, 'functions are not run');
+RESET ROLE;
+SELECT lives_ok($$SELECT * FROM wlm.predict('DELETE FROM public.open')$$, 'a statement that writes can be predicted');
+INSERT INTO public.open VALUES (1);
+SELECT lives_ok($$SELECT * FROM wlm.explain('DELETE FROM public.open')$$, 'and explained');
+SELECT is(count(*), 1::bigint, 'and is not run') FROM public.open;
+
+-- Activity: one's own rows.
+SET ROLE wlm_test_user;
+SELECT is_empty($$SELECT * FROM wlm.activity WHERE role <> 'wlm_test_user'$$, 'a user sees his own activity only');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

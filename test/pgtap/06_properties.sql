@@ -1,0 +1,61 @@
+-- Properties of what is shown and stored that hold whatever was run before.
+\set ECHO none
+\set QUIET 1
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+\set ON_ERROR_ROLLBACK 1
+\set ON_ERROR_STOP true
+
+CREATE TABLE public.pgtap_load AS SELECT i AS id, i * 7919 % 20000 AS k, repeat('p', 90) AS pad FROM generate_series(1, 20000) i;
+ANALYZE public.pgtap_load;
+SET wlm.mode = auto;
+SELECT count(*) FROM (SELECT * FROM public.pgtap_load ORDER BY pad, k OFFSET 0) s \g /dev/null
+SELECT count(*) FROM public.pgtap_load a JOIN public.pgtap_load b USING (id) \g /dev/null
+SELECT wlm.flush() \g /dev/null
+
+BEGIN;
+SELECT no_plan();
+
+-- History.
+SELECT isnt_empty('SELECT * FROM wlm.history', 'something was run');
+SELECT is_empty($$SELECT * FROM wlm.history WHERE actual_ms < 0 OR queue_ms < 0 OR reserved_kb < 0 OR temp_bytes < 0 OR peak_kb < 0$$, 'no quantity is negative');
+SELECT is_empty($$SELECT * FROM wlm.history WHERE 'NaN' IN (actual_ms, queue_ms, predicted_ms, predicted_kb, peak_kb, reserved_kb)$$, 'none is not a number');
+SELECT is_empty($$SELECT * FROM wlm.history WHERE predicted_low_ms > predicted_ms OR predicted_ms > predicted_high_ms$$, 'times are within their intervals');
+SELECT is_empty($$SELECT * FROM wlm.history_operator WHERE predicted_kb > predicted_high_kb$$, 'needs are below their upper bounds');
+SELECT is_empty($$SELECT * FROM wlm.history WHERE final_state NOT IN ('completed', 'cancelled', 'failed', 'rejected', 'evicted', 'bypassed')$$, 'final states are known ones');
+SELECT is_empty($$SELECT * FROM wlm.history WHERE final_state <> 'completed' AND NOT censored$$, 'what did not complete is censored');
+SELECT is_empty($$SELECT * FROM wlm.history_operator WHERE needed_kb < peak_kb * 0.5 AND NOT spilled$$, 'without a spill the need is the peak');
+SELECT is_empty($$SELECT * FROM wlm.history_operator WHERE processes = 0 AND peak_kb IS NOT NULL$$, 'a peak is of a process');
+SELECT is_empty($$SELECT * FROM wlm.plan WHERE executions < 0 OR first_seen > last_seen OR nodes < 1 OR graph = ''$$, 'plans are plans');
+SELECT hasnt_column('wlm', 'history', 'query', 'texts are not stored');
+SELECT is_empty($$SELECT * FROM wlm.plan WHERE position('pgtap_load'::bytea IN graph) > 0$$, 'nor names');
+
+-- Predictions.
+CREATE TEMP TABLE p AS SELECT * FROM wlm.predict('SELECT count(*) FROM (SELECT * FROM public.pgtap_load ORDER BY pad, k OFFSET 0) s');
+SELECT is_empty('SELECT * FROM p WHERE NOT (low <= estimate AND estimate <= high)', 'estimates are within their intervals');
+SELECT is_empty($$SELECT * FROM p WHERE 'NaN' IN (estimate, low, high) OR 'Infinity' IN (estimate, high)$$, 'and finite');
+SELECT is_empty($$SELECT * FROM p WHERE share NOT BETWEEN 0 AND 1$$, 'shares are fractions');
+SELECT results_eq($$SELECT DISTINCT abs(s - 1) < 0.001 FROM (SELECT sum(share) s FROM p WHERE expert <> 'mixture' AND target <> 'parallel_fraction' GROUP BY target, plan_node_id) x$$,
+	'VALUES (true)', 'and add up to one');
+SELECT isnt_empty($$SELECT * FROM p WHERE expert = 'recall' AND target = 'time'$$, 'what was run is recalled');
+SELECT results_eq($$SELECT * FROM wlm.predict('SELECT count(*) FROM (SELECT * FROM public.pgtap_load ORDER BY pad, k OFFSET 0) s')$$, 'SELECT * FROM p', 'the same question has the same answer');
+SELECT lives_ok(format('SELECT * FROM wlm.predict(%L)', q), 'predict() answers: ' || left(q, 40)) FROM unnest(ARRAY['SELECT', 'SELECT 1', 'VALUES (1), (2)',
+	'INSERT INTO public.pgtap_load SELECT * FROM public.pgtap_load', 'WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 9) SELECT * FROM r',
+	'SELECT ' || repeat('1 + ', 1000) || '1', 'SELECT 1' || repeat(' UNION ALL SELECT 1', 300), 'SELECT * FROM generate_series(1, 1000000000) g ORDER BY g']) q;
+SELECT throws_ok(format('SELECT * FROM wlm.predict(%L)', q), state, NULL, 'predict() refuses: ' || q) FROM (VALUES
+	('SELEKT', '42601'), ('SELECT * FROM nowhere', '42P01'), ('SELECT nothing', '42703')) v(q, state);
+SELECT throws_ok(format('SELECT * FROM wlm.predict(%L)', q), NULL, NULL, 'predict() refuses: "' || q || '"') FROM unnest(ARRAY['', 'VACUUM', 'SELECT 1; SELECT 2', 'BEGIN', 'SELECT $1']) q;
+SELECT is_empty('SELECT * FROM wlm.predict(NULL)', 'nothing about nothing');
+
+-- Nothing is left over.
+SELECT is(num_queued, 0, 'nobody waits') FROM wlm.status();
+SELECT is(num_errors, 0::bigint, 'no error inside') FROM wlm.status();
+SELECT cmp_ok(reserved_kb, '<=', budget_kb, 'reservations are within the budget') FROM wlm.status();
+SELECT cmp_ok(sum(share)::numeric, '>', 0.0, 'experts have shares') FROM wlm.expert_accuracy;
+SELECT is_empty('SELECT * FROM wlm.queue_state WHERE slots_used > slots AND NOT automatic AND num_forced = 0', 'no queue runs more than it may');
+SELECT results_eq($$SELECT count(*)::int FROM wlm.queue_state WHERE queue = 'default'$$, 'VALUES (1)', 'there is always "default"');
+
+SELECT * FROM finish();
+ROLLBACK;
+DROP TABLE public.pgtap_load;
