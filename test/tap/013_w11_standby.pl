@@ -1,7 +1,7 @@
 # 013_w11_standby.pl
 #
 # HAZARDS W11 on a hot standby: predictions and admission go on there, and a wait does not stop
-# replay: who waits with locks that replay needs is admitted or cancelled like any other.
+# replay: who waits with locks that replay needs is admitted.
 use strict;
 use warnings;
 use FindBin;
@@ -11,13 +11,15 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use WlmTest;
 
-my $primary = start_node('primary', ['max_wal_senders = 5'], init => [allows_streaming => 1]);
+my $primary = start_node('primary', ['max_wal_senders = 5', 'autovacuum = off'], init => [allows_streaming => 1]);
 my $admin = prepare_node($primary);
 $admin->do('CREATE TABLE moving AS SELECT 1 AS id');
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
-$standby->append_conf('postgresql.conf', "max_standby_streaming_delay = 30s\nhot_standby_feedback = off\n");
+# Replay waits for ever, so nobody else ends a wait that is in its way; it has no other reason to wait.
+$standby->append_conf('postgresql.conf',
+	"max_standby_streaming_delay = -1\nhot_standby_feedback = on\nwal_receiver_status_interval = 1s\n");
 $standby->start;
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('write'));
 
@@ -60,20 +62,21 @@ queue_up($waiter, $statement);
 $there->do("SELECT pg_cancel_backend($waiter->{pid})");
 like($waiter->finish->{sqlstate}, qr/^(57014|)$/, 'a cancel ends a wait');
 
-# Replay wants a lock that the waiter has.
+# Replay wants a lock that the waiter has. What runs keeps its row versions.
+eventually($admin, 'SELECT backend_xmin IS NOT NULL FROM pg_stat_replication', 't', 'the primary knows of what runs');
 queue_up($waiter, $statement);
 $admin->do('ALTER TABLE moving ADD COLUMN added integer');
 my $answer = $waiter->finish;
-like($answer->{sqlstate}, qr/^(40001|40P01|)$/, "a conflict with replay ends the wait ($answer->{sqlstate})");
+is($answer->{sqlstate}, '', 'replay ends the wait: the statement is admitted');
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('write'));
 eventually($there, q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'moving'::regclass AND attname = 'added'}, 1, 'replay goes on');
 queue_up($waiter, $statement);
 $admin->do('DROP TABLE moving');
 $answer = $waiter->finish;
-like($answer->{sqlstate}, qr/^(40001|40P01|)$/, "DROP TABLE on the primary ends the wait ($answer->{sqlstate})");
+is($answer->{sqlstate}, '', 'DROP TABLE on the primary as well');
 
 $there->do('SELECT pg_advisory_unlock(1)');
-is(scalar(grep { $_->finish->{sqlstate} eq '' } @holders), scalar @holders, 'who ran meanwhile ends well');
+is(join(' ', map { $_->finish->{sqlstate} } @holders), ' ' x $#holders, 'who ran meanwhile ends well');
 settled($there, 'nothing is left');
 
 # Promotion with a runner: what was a standby manages, configures and records.
