@@ -95,6 +95,8 @@ $client->sync;
 is($client->finish->{sqlstate}, '42703', 'an error after Bind');
 settled($admin, 'nothing is left of an error after Bind');
 
+$admin->do('CREATE TABLE sink (id integer)');
+
 # Waiting at Bind, by EXECUTE, COPY and EXPLAIN ANALYZE
 my %ways = (
 	'extended protocol' => sub { $client->bind('', 's'); $client->execute(''); $client->sync; },
@@ -102,6 +104,14 @@ my %ways = (
 	'EXECUTE' => sub { $client->send('EXECUTE p'); },
 	'EXECUTE in the extended protocol' =>
 		sub { $client->parse('', 'EXECUTE p'); $client->bind('', ''); $client->execute(''); $client->sync; },
+	'INSERT RETURNING in the extended protocol' => sub {
+		$client->parse('', 'INSERT INTO sink SELECT costly(id) FROM numbers RETURNING id');
+		$client->bind('', ''); $client->execute(''); $client->sync; },
+	'modifying CTE in the extended protocol' => sub {
+		$client->parse('', 'WITH i AS (INSERT INTO sink SELECT costly(id) FROM numbers RETURNING id) SELECT * FROM i');
+		$client->bind('', ''); $client->execute(''); $client->sync; },
+	'row locks in the extended protocol' => sub {
+		$client->parse('', "$statement FOR SHARE"); $client->bind('', ''); $client->execute(''); $client->sync; },
 	'COPY' => sub { $client->send("COPY ($statement) TO STDOUT"); },
 	'DECLARE and FETCH' => sub { $client->send("BEGIN; DECLARE c CURSOR FOR $statement; FETCH ALL FROM c; COMMIT"); },
 );
