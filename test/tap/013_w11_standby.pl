@@ -28,6 +28,19 @@ eventually($there, 'SELECT launcher_running FROM wlm.status()', 't', 'the launch
 ok($there->value(q{SELECT count(*) FROM wlm.predict('SELECT costly(id) FROM numbers')}) > 0, 'predictions are made');
 is($there->query('SELECT wlm.flush()')->{sqlstate}, '55000', 'learning stops');
 
+# The primary's queues hold there as well, and so do changes of them.
+eventually($there, q{SELECT slots FROM wlm.queue_state WHERE queue = 'one'}, 1, 'the configuration is in force on a standby');
+my $holder = hold_slot($there, $standby);
+my $waiter = session($standby, name => 'waiter', queue => 'one');
+$waiter->send('SELECT costly(x) FROM single');
+await_state($there, $waiter, 'queued');
+$admin->do(q{SELECT wlm.alter_queue('one', max_slots => 2)});
+is($waiter->finish->{rows}[0][0], 1, 'a change on the primary takes effect on the standby');
+$admin->do(q{SELECT wlm.alter_queue('one', max_slots => 1)});
+$there->do('SELECT pg_advisory_unlock(1)');
+is($holder->finish->{rows}[0][0], 'held', 'who had the slot ends well');
+eventually($there, q{SELECT slots FROM wlm.queue_state WHERE queue = 'one'}, 1, 'and so does the next change');
+
 # Slots of "default" are automatic, and grow while somebody waits: fill them until the statement waits.
 $there->do('SELECT pg_advisory_lock(1)');
 my @holders;
@@ -52,7 +65,7 @@ sub queue_up
 
 # A lost client, a cancel
 my $statement = 'SELECT costly(id) FROM moving';
-my $waiter = session($standby, name => 'waiter');
+$waiter = session($standby, name => 'waiter');
 queue_up($waiter, $statement);
 is($there->value("SELECT backend_xmin IS NULL FROM pg_stat_activity WHERE pid = $waiter->{pid}"), 't', 'no backend_xmin while it waits');
 $waiter->vanish;
@@ -87,7 +100,7 @@ $standby->promote;
 $there->do('SELECT pg_advisory_unlock(1)');
 is($holders[0]->finish->{sqlstate}, '', 'who runs during promotion ends well');
 eventually($there, q{SELECT count(*) FROM wlm.queue_state WHERE queue = 'one'}, 1, 'the configuration is in force after promotion');
-my $holder = hold_slot($there, $standby);
+$holder = hold_slot($there, $standby);
 $waiter = session($standby, name => 'waiter', queue => 'one');
 $waiter->send('SELECT costly(x) FROM single');
 await_state($there, $waiter, 'queued');
