@@ -7,12 +7,13 @@ BEGIN
 	RETURN pg_size_bytes(current_setting('work_mem')) / 1024;
 END
 $$;
--- What a query with a sort of 1.7 MB and one with a sort of 25 MB run with.
-CREATE VIEW small AS SELECT min(seen()) FROM (SELECT k FROM fact ORDER BY k OFFSET 0) s;
+-- What a query with a sort of half a megabyte and one with a sort of 25 MB run with.
+CREATE VIEW small AS SELECT min(seen()) FROM
+	(SELECT k FROM (SELECT k FROM fact UNION ALL SELECT k FROM fact) f WHERE k < 3000 ORDER BY k OFFSET 0) s;
 CREATE VIEW large AS SELECT min(seen()) FROM (SELECT f.* FROM fact f, generate_series(1, 10) n ORDER BY pad, k OFFSET 0) s;
 CREATE PROCEDURE learn() LANGUAGE plpgsql AS $$
 BEGIN
-	FOR i IN 1..3 LOOP
+	FOR i IN 1..5 LOOP
 		PERFORM * FROM grant_test.small;
 		PERFORM * FROM grant_test.large;
 		PERFORM wlm.flush();
@@ -46,7 +47,7 @@ SELECT min > 3072 AS overridden FROM large;
 SHOW work_mem;
 -- Never lowered: 200 MB are far more than it needs.
 SET work_mem = '200MB';
-SELECT min FROM large;
+SELECT min >= 200 * 1024 AS not_lowered FROM large;
 SET work_mem = '2GB';
 SELECT min FROM large;
 RESET work_mem;
