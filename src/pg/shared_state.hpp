@@ -95,6 +95,8 @@ struct Counters {
 	pg_atomic_uint64 slots_taken_back;   /* from sessions idle between Bind and Execute, or with an open portal */
 };
 
+inline constexpr int kWantedPlans = 64; /* one place for each fingerprint modulo this */
+
 struct SharedState {
 	LWLock *state_lock;
 	LWLock *learn_lock;
@@ -106,6 +108,9 @@ struct SharedState {
 	pg_atomic_uint32 flush_requested;
 	pg_atomic_uint32 flush_done;          /* all that was in the ring at flush_requested is stored or given up */
 	pg_atomic_uint32 saturation_permille; /* the launcher's last reading */
+
+	/* Fingerprints whose row wlm.plan lacks although recall knows them; the next execution sends the plan again. */
+	pg_atomic_uint64 wanted_plans[kWantedPlans];
 
 	/* Under state_lock. */
 	int launcher_procno;                  /* -1 = not running */

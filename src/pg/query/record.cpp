@@ -126,9 +126,16 @@ void RecordGrant(ManagedQuery *query)
 
 bool IsNovel(const Forecast &forecast, const PlanGraph &graph)
 {
+	pg_atomic_uint64 *wanted = &shared->wanted_plans[graph.plan_fingerprint % kWantedPlans];
 	RecallEntry entry;
 
-	return !graph.overflow && forecast.has_opinion && !recall_store->Find(graph.plan_fingerprint, &entry);
+	if (graph.overflow || !forecast.has_opinion)
+		return false;
+	if (unlikely(pg_atomic_read_u64(wanted) == graph.plan_fingerprint)) {
+		pg_atomic_write_u64(wanted, 0);
+		return true;
+	}
+	return !recall_store->Find(graph.plan_fingerprint, &entry);
 }
 
 PlanRecord *PreparePlanRecord(const PlanGraph &graph, uint64 query_id)

@@ -16,7 +16,7 @@ void RecordPrediction(ManagedQuery *query, const PlanGraph &graph, const Forecas
 /* After the wait, when the grant is final. */
 void RecordGrant(ManagedQuery *query);
 
-/* Whether recall has never seen this plan. */
+/* Whether wlm.plan may lack this plan: recall has never seen it, or the worker missed its row. */
 bool IsNovel(const Forecast &forecast, const PlanGraph &graph);
 
 /* In a buffer of this process that the next call overwrites. */

@@ -6,6 +6,8 @@
  * privileges.
  */
 #include "pg/guard.hpp"
+
+#include <cmath>
 #include "pg/sql/result_rows.hpp"
 
 #include <cstring>
@@ -43,7 +45,10 @@ void PutRow(ReturnSetInfo *set, const Subject &subject, const char *expert, doub
 		row.Int4(subject.plan_node_id);
 	row.Text(subject.operator_name);
 	row.Text(expert);
-	row.Float8(share);
+	if (std::isnan(share))
+		row.Null();
+	else
+		row.Float8(share);
 	row.Float8(at(estimate, 0));
 	row.Float8(at(estimate, -kIntervalZ));
 	row.Float8(at(estimate, kIntervalZ));
@@ -51,13 +56,14 @@ void PutRow(ReturnSetInfo *set, const Subject &subject, const char *expert, doub
 	row.Emit(set);
 }
 
-/* The mixture first, then each expert that has an opinion. */
+/* The mixture first, then each expert that has an opinion; shares may be null: not recorded for this target. */
 void PutSubject(ReturnSetInfo *set, const Subject &subject, const Estimate &mixture,
                 const Estimate *const answers[kNumExperts], const float *shares)
 {
 	PutRow(set, subject, "mixture", 1.0, mixture);
 	for (int expert = 0; expert < kNumExperts; expert++)
-		PutRow(set, subject, kExperts[expert].name, static_cast<double>(shares[expert]), *answers[expert]);
+		PutRow(set, subject, kExperts[expert].name, shares != nullptr ? static_cast<double>(shares[expert]) : NAN,
+		       *answers[expert]);
 }
 
 void PutForecast(ReturnSetInfo *set, const StatementForecast &statement)
@@ -71,7 +77,7 @@ void PutForecast(ReturnSetInfo *set, const StatementForecast &statement)
 	for (int i = 0; i < kNumExperts; i++)
 		answers[i] = &forecast.answers[i].parallel_fraction;
 	PutSubject(set, {"parallel_fraction", "fraction", true, -1, nullptr}, forecast.parallel_fraction, answers,
-	           forecast.time_share);
+	           nullptr);
 	for (int i = 0; i < kNumExperts; i++)
 		answers[i] = &forecast.answers[i].query_memory;
 	PutSubject(set, {"query_memory", "kB", false, -1, nullptr}, forecast.query_memory, answers, forecast.memory_share);

@@ -226,6 +226,9 @@ void StoreBatch(Batch *batch)
 			TimestampTzGetDatum(batch->plans[i].last_seen),
 		};
 		Execute(update_plan, values, nullptr, SPI_OK_UPDATE);
+		if (SPI_processed == 0)
+			pg_atomic_write_u64(&shared->wanted_plans[batch->plans[i].fingerprint % kWantedPlans],
+			                    batch->plans[i].fingerprint);
 	}
 	MemoryContextSwitchTo(outer_context);
 	MemoryContextDelete(record_context);
