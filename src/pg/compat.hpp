@@ -16,11 +16,6 @@ extern "C" {
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
-#if PG_VERSION_NUM >= 160000
-#include "nodes/queryjumble.h"
-#else
-#include "utils/queryjumble.h"
-#endif
 #include "utils/wait_event.h"
 }
 

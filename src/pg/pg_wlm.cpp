@@ -25,7 +25,6 @@ void _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 
-	EnableQueryId();
 	wlm::InitSettings();
 	wlm::InitSharedState();
 	wlm::InitManagedQueries();

@@ -73,7 +73,7 @@ $node->append_conf('postgresql.conf', 'compute_query_id = off');
 $node->restart;
 sql('SELECT count(*) FROM (SELECT * FROM s ORDER BY pad, id OFFSET 0) q');
 is(last_rows(1, 'query_id, final_state, applied'), '0|completed|t', 'statements without query id are managed');
-$node->append_conf('postgresql.conf', 'compute_query_id = auto');
+$node->append_conf('postgresql.conf', 'compute_query_id = on');
 
 # Beside other extensions, loaded before and after.
 foreach my $libraries ('pg_stat_statements, auto_explain, pg_wlm', 'pg_wlm, auto_explain, pg_stat_statements')
