@@ -172,6 +172,10 @@ sql('DROP EXTENSION pg_wlm');
 is(sql('SELECT count(*) FROM (SELECT * FROM t ORDER BY pad, k OFFSET 0) s'), '20000', 'queries run after DROP EXTENSION');
 sql('CREATE EXTENSION pg_wlm; SELECT wlm.flush()');
 is(sql('SELECT count(*) FROM wlm.queue'), '0', 'the extension can be created again');
+# The recall expert still knows the query, the new tables do not.
+sql("$query; SELECT wlm.flush()") foreach 1 .. 3;
+is(sql('SELECT count(*) FROM wlm.plan WHERE fingerprint = (SELECT fingerprint FROM wlm.history ORDER BY total_cost DESC LIMIT 1)'), '1',
+	'a plan whose row is gone is stored again');
 $node->append_conf('postgresql.conf', "wlm.database = 'nowhere'");
 $log = -s $node->logfile;
 $node->restart;
