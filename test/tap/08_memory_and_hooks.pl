@@ -1,5 +1,5 @@
 # G10: a backend gives its memory back after a large managed query. G16: prepared generic plans are managed, query ids
-# exist without pg_stat_statements, and other extensions' hooks work before and after ours.
+# are taken where the server computes them, and other extensions' hooks work before and after ours.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -16,6 +16,7 @@ wlm.max_work_mem = '500MB'
 wlm.memory = '2GB'
 max_parallel_workers_per_gather = 0
 jit = off
+compute_query_id = on
 CONF
 $node->start;
 
