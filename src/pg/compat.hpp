@@ -69,16 +69,13 @@ bool VisitOwnLocks(Visit visit)
 
 #if PG_VERSION_NUM >= 160000
 		dlist_head *locks = &MyProc->myProcLocks[partition];
-		dlist_iter iterator;
 
 		if (dlist_is_empty(locks))
 			continue;
 		LWLockAcquire(lock, LW_SHARED);
-		dlist_foreach(iterator, locks)
-		{
-			if ((stop = visit(*reinterpret_cast<PROCLOCK *>(reinterpret_cast<char *>(iterator.cur) - offsetof(PROCLOCK, procLink)))))
-				break;
-		}
+		/* dlist_foreach() and dlist_container() do not compile as C++. */
+		for (dlist_node *node = locks->head.next; node != &locks->head && !stop; node = node->next)
+			stop = visit(*reinterpret_cast<PROCLOCK *>(reinterpret_cast<char *>(node) - offsetof(PROCLOCK, procLink)));
 		LWLockRelease(lock);
 #else
 		SHM_QUEUE *locks = &MyProc->myProcLocks[partition];
