@@ -90,7 +90,10 @@ void RunNested(Body body)
 	CloseSession(level);
 }
 
-/* Runs a stretch of a managed query with its grant in force. */
+/*
+ * Runs a stretch of a managed query with its grant in force. It may itself be called from another
+ * one, which fetches from its cursor: then the session's own settings come first.
+ */
 template <typename Body>
 void RunManaged(ManagedQuery *query, Body body)
 {
@@ -100,10 +103,12 @@ void RunManaged(ManagedQuery *query, Body body)
 
 	PG_TRY();
 	{
+		const int session = outer != nullptr ? OpenSession(outer) : kNoLevel;
 		running = query;
 		const GrantLevel level = OpenGrant(query);
 		body();
 		CloseGrant(query, level);
+		CloseSession(session);
 		running = outer;
 		WatchAllStatements(watched);
 		query->temp_blocks += pgBufferUsage.temp_blks_written - temp_blocks;
@@ -148,8 +153,11 @@ void RunAmongManaged(WLM_RUN_PARAMETERS)
 	if (query != nullptr) {
 		EnterQuery(query);
 		RunManaged(query, [=] { CallRun(WLM_RUN_ARGUMENTS); });
-		query->ran_to_end = count == 0 || query_desc->estate->es_processed < count;
-		query->returned_rows += static_cast<double>(query_desc->estate->es_processed);
+		/* FETCH 0 and FETCH BACKWARD prove nothing: only going forward finds the end. */
+		if (ScanDirectionIsForward(direction)) {
+			query->ran_to_end = count == 0 || query_desc->estate->es_processed < count;
+			query->returned_rows += static_cast<double>(query_desc->estate->es_processed);
+		}
 		LeaveQuery(query, !query->ran_to_end);
 	} else if (running != nullptr && query_desc->plannedstmt->planTree->total_cost >= managed_cost) {
 		RunNested([=] { CallRun(WLM_RUN_ARGUMENTS); });

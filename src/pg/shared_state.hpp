@@ -120,7 +120,6 @@ struct SharedState {
 	char worker_problem[256];             /* why the last worker could not do its work, or empty */
 	bool history_available;               /* the extension was found in wlm.database */
 	bool replayed;                        /* history has been read back after start */
-	int32 error_logged;                   /* each distinct problem is logged once */
 
 	Workload workload;
 };
@@ -159,7 +158,7 @@ class StateLock {
 /* Wakes the launcher, if it runs. Any process, no lock needed. */
 void WakeLauncher();
 
-/* Counts an internal failure and logs the first of each kind. Never raises. */
+/* Counts an internal failure and logs the first since the server started. Never raises. */
 void CountProblem(const char *text) noexcept;
 
 /* ERROR with a HINT unless pg_wlm is in shared_preload_libraries. */

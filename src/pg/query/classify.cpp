@@ -58,6 +58,16 @@ bool HasRoleOf(void *context, int queue)
 
 const config_generic *work_mem_record = nullptr;
 
+/*
+ * Validation of foreign keys gives itself maintenance_work_mem for one query, in the way of a
+ * function's SET clause (HAZARDS G17): never overruled.
+ */
+bool MaintenanceChoseWorkMem()
+{
+	return UserChoseWorkMem() && work_mem == maintenance_work_mem && work_mem_record->stack != nullptr &&
+	       work_mem_record->stack->state == GUC_SAVE;
+}
+
 }  // namespace
 
 const Workload &LocalWorkload()
@@ -107,16 +117,6 @@ bool UserChoseWorkMem()
 	if (work_mem_record == nullptr)
 		work_mem_record = FindSetting("work_mem");
 	return work_mem_record != nullptr && work_mem_record->source >= PGC_S_GLOBAL;
-}
-
-/*
- * Validation of foreign keys gives itself maintenance_work_mem for one query, in the way of a
- * function's SET clause (HAZARDS G17): never overruled.
- */
-static bool MaintenanceChoseWorkMem()
-{
-	return UserChoseWorkMem() && work_mem == maintenance_work_mem && work_mem_record->stack != nullptr &&
-	       work_mem_record->stack->state == GUC_SAVE;
 }
 
 void FillGrantLimits(int queue, GrantLimits *limits)

@@ -45,7 +45,6 @@ namespace {
 dlist_head active_queries;
 dlist_head free_queries;
 int num_active = 0;
-uint32 next_serial = 0;
 bool exit_callback_registered = false;
 PlanGraph *scratch_graph = nullptr;
 Forecast *scratch_forecast = nullptr;
@@ -59,7 +58,7 @@ ManagedQuery *QueryOf(dlist_node *node)
 
 void ReleaseAllAtExit(int, Datum)
 {
-	while (!dlist_is_empty(&active_queries))
+	while (num_active > 0)
 		ReleaseQuery(QueryOf(dlist_head_node(&active_queries)), FinalState::kFailed);
 }
 
@@ -79,9 +78,15 @@ void PrepareProcess()
 ManagedQuery *TakeFromPool()
 {
 	if (dlist_is_empty(&free_queries))
-		return static_cast<ManagedQuery *>(MemoryContextAlloc(TopMemoryContext, sizeof(ManagedQuery)));
+		return static_cast<ManagedQuery *>(MemoryContextAllocZero(TopMemoryContext, sizeof(ManagedQuery)));
 	return QueryOf(dlist_pop_head_node(&free_queries));
 }
+
+/*
+ * Open cursors each keep an entry of the shared table and a reservation. One session must not fill
+ * the table for all: what it opens beyond this runs unmanaged.
+ */
+constexpr int kMaxOpenPerProcess = 8;
 
 bool IsManageable(int eflags)
 {
@@ -93,7 +98,6 @@ void ResetQuery(ManagedQuery *query, QueryDesc *query_desc)
 {
 	query->query_desc = query_desc;
 	query->handle = kNoQuery;
-	query->serial = ++next_serial;
 	query->applied = setting::mode == static_cast<int>(Mode::kAuto);
 	query->observed = query->sampled = query->ran_to_end = false;
 	query->session_work_mem_kb = work_mem;
@@ -166,6 +170,22 @@ Decision Decide(ManagedQuery *query, bool may_wait, double now_ms)
 	return decision;
 }
 
+/* It never ran: there is nothing to learn, but something to be seen in wlm.history. */
+void RecordRejection(ManagedQuery *query)
+{
+	Experience &experience = query->experience;
+
+	query->query_desc = nullptr;
+	experience.final_state = FinalState::kRejected;
+	experience.censored = true;
+	experience.num_operators = 0;
+	experience.finished_at = GetCurrentTimestamp();
+	if (RecoveryInProgress())
+		return;
+	StateLock lock;
+	ring->Put(RecordKind::kExperience, &experience, experience.BytesUsed());
+}
+
 /* A waiting query has no reservation yet; it gets one with its slot. */
 int64 ReservedAfterWait(QueryHandle handle)
 {
@@ -212,6 +232,10 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 {
 	if (!IsManageable(eflags))
 		return nullptr;
+	if (num_active >= kMaxOpenPerProcess) {
+		pg_atomic_fetch_add_u64(&shared->counters.unmanaged_full, 1);
+		return nullptr;
+	}
 	PrepareProcess();
 
 	ReadPlan(query_desc->plannedstmt, scratch_graph);
@@ -225,10 +249,11 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	if (!scratch_forecast->has_opinion)
 		pg_atomic_fetch_add_u64(&shared->counters.no_opinion, 1);
 
+	const Priority priority = QueryPriority(queue);
 	ManagedQuery *query = TakeFromPool();
 	ResetQuery(query, query_desc);
 	ComputeGrant(*scratch_graph, *scratch_forecast, limits, &query->grant);
-	RecordPrediction(query, *scratch_graph, *scratch_forecast, queue, QueryPriority(queue));
+	RecordPrediction(query, *scratch_graph, *scratch_forecast, queue, priority);
 
 	const double arrived_ms = NowMs();
 	const bool may_wait = query->applied && MayWait(query_desc, num_active > 0);
@@ -236,8 +261,10 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 
 	if (decision.handle == kNoQuery) {
 		dlist_push_head(&free_queries, &query->link);
-		if (decision.verdict == Verdict::kQueueFull)
+		if (decision.verdict == Verdict::kQueueFull) {
+			RecordRejection(query);
 			RaiseQueueFull(queue);
+		}
 		pg_atomic_fetch_add_u64(&shared->counters.unmanaged_full, 1);
 		return nullptr;
 	}
@@ -247,10 +274,12 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	int64 reserved_kb = decision.reserved_kb;
 	if (decision.verdict == Verdict::kQueued) {
 		query->experience.queue_ms = static_cast<float>(WaitForAdmission(query, arrived_ms, decision.deadline_ms));
+		SetPhase(query->handle, Phase::kAdmitted);
 		reserved_kb = ReservedAfterWait(query->handle);
 	}
 	ShrinkGrant(query, reserved_kb);
-	SetPhase(query->handle, Phase::kAdmitted);
+	query_slots[query->handle].granted_work_mem_kb =
+		static_cast<float>(query->applied ? query->grant.work_mem_kb : query->session_work_mem_kb);
 
 	query->sampled = DecideSample();
 	if (query->sampled)
@@ -295,6 +324,10 @@ void LeaveQuery(ManagedQuery *query, bool may_return_again)
 	 */
 	const bool lingers = receiver != nullptr && receiver->mydest == DestRemoteExecute && IsTransactionBlock();
 	if (may_return_again || lingers) {
+		const EState *estate = query->query_desc->estate;
+		query_slots[query->handle].used_kb =
+			static_cast<float>(MemoryContextMemAllocated(estate->es_query_cxt, true)) / 1024.0f;
+
 		StateLock lock;
 		policy->Pause(query->handle, now_ms);
 		SetPhase(query->handle, Phase::kReturned);
@@ -320,6 +353,16 @@ void NoteFailure(ManagedQuery *query)
 {
 	query->active_ms += NowMs() - query->started_ms;
 	query->experience.final_state = geterrcode() == ERRCODE_QUERY_CANCELED ? FinalState::kCancelled : FinalState::kFailed;
+
+	/*
+	 * What a function was running keeps its memory until ROLLBACK, for which a client may take his time: the reservation
+	 * stays with it, the slot does not.
+	 */
+	if (query->handle != kNoQuery) {
+		StateLock lock;
+		policy->Pause(query->handle, NowMs());
+		SetPhase(query->handle, Phase::kReturned);
+	}
 }
 
 void ReleaseQuery(ManagedQuery *query, FinalState state)

@@ -5,7 +5,8 @@
  * its executor state is freed. Taken from a small pool of the process, found
  * by its QueryDesc (PostgreSQL has no slot for extensions there), released by a
  * reset callback on es_query_cxt, which runs at normal end, error, savepoint
- * rollback and portal drop alike. At FATAL before_shmem_exit releases them all.
+ * rollback and portal drop alike; for what a function ran when it failed, not
+ * before ROLLBACK. At FATAL before_shmem_exit releases them all.
  */
 #pragma once
 
@@ -28,7 +29,6 @@ struct ManagedQuery {
 	dlist_node link;                /* in the process's list, or in its pool */
 	QueryDesc *query_desc;
 	QueryHandle handle;             /* in the policy */
-	uint32 serial;                  /* distinguishes queries that used the same handle */
 	bool applied;                   /* mode auto */
 	bool observed;                  /* ExecutorEnd has filled in the experience */
 	bool sampled;                   /* row counts were instrumented for us */

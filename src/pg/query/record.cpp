@@ -89,6 +89,7 @@ void RecordPrediction(ManagedQuery *query, const PlanGraph &graph, const Forecas
 	experience.estimated_rows = static_cast<float>(statement->planTree->plan_rows);
 	experience.returned_rows = -1;
 	experience.queue_ms = experience.time_ms = 0;
+	experience.granted_work_mem_kb = experience.reserved_kb = 0;
 	experience.query_memory_kb = 0;
 	experience.time = forecast.time;
 	experience.query_memory = forecast.query_memory;

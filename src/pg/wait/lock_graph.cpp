@@ -10,6 +10,7 @@
 extern "C" {
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "utils/memutils.h"
 }
 
 #include "pg/compat.hpp"
@@ -27,7 +28,7 @@ bool SomebodyWaitsForALock()
 	return false;
 }
 
-/* Whether `holder` holds, or stands in line for, what `waiter` waits for. */
+/* Whether `holder` holds what `waiter` waits for. */
 bool Blocks(const LockInstanceData &holder, const LockInstanceData &waiter)
 {
 	if (holder.pid == waiter.pid || memcmp(&holder.locktag, &waiter.locktag, sizeof holder.locktag) != 0)
@@ -83,6 +84,8 @@ int ForceBlockers()
 	if (policy->num_queued() == 0 || !SomebodyWaitsForALock())
 		return 0;
 
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "pg_wlm lock graph", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext const caller = MemoryContextSwitchTo(scratch);
 	const int capacity = policy->max_queries();
 	int *pids = static_cast<int *>(palloc(sizeof(int) * static_cast<Size>(capacity)));
 	const int count = QueuedPids(pids, capacity);
@@ -94,7 +97,8 @@ int ForceBlockers()
 			forced += ForcePid(pids[i]);
 	if (forced > 0)
 		pg_atomic_fetch_add_u64(&shared->counters.lock_forced, static_cast<uint64>(forced));
-	pfree(pids);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(scratch);
 	return forced;
 }
 

@@ -61,6 +61,12 @@ DeadlineOutcome CheckDeadline(ManagedQuery *query, double now_ms)
 	return outcome;
 }
 
+void ForceNow(ManagedQuery *query)
+{
+	StateLock lock;
+	policy->Force(query->handle, NowMs());
+}
+
 void Sleep(double until_ms)
 {
 	const double rest_ms = std::clamp(until_ms - NowMs(), 1.0, kLongestSleepMs);
@@ -103,17 +109,16 @@ void WaitLoop(ManagedQuery *query, double arrived_ms, double deadline_ms)
 
 double WaitForAdmission(ManagedQuery *query, double arrived_ms, double deadline_ms)
 {
-	ReleasedSnapshots snapshots;
-
-	if (HoldsForeignLocks(query->query_desc) || !ReleaseSnapshots(query->query_desc, &snapshots)) {
-		StateLock lock;
-		policy->Force(query->handle, NowMs());
-		return 0;
-	}
-
 	PG_TRY();
 	{
-		WaitLoop(query, arrived_ms, deadline_ms);
+		ReleasedSnapshots snapshots;
+
+		if (HoldsForeignLocks(query->query_desc) || !ReleaseSnapshots(query->query_desc, &snapshots)) {
+			ForceNow(query);
+		} else {
+			WaitLoop(query, arrived_ms, deadline_ms);
+			RenewSnapshots(query->query_desc, snapshots);
+		}
 	}
 	PG_CATCH();
 	{
@@ -126,7 +131,6 @@ double WaitForAdmission(ManagedQuery *query, double arrived_ms, double deadline_
 	}
 	PG_END_TRY();
 
-	RenewSnapshots(query->query_desc, snapshots);
 	return NowMs() - arrived_ms;
 }
 

@@ -16,7 +16,7 @@ namespace wlm {
  */
 double WaitForAdmission(ManagedQuery *query, double arrived_ms, double deadline_ms);
 
-/* Changes this process's own slot; see Phase. */
+/* Changes this process's own slot. Not atomic: others change only kAdmitted and kIdle, by compare and exchange under state_lock. */
 void SetPhase(QueryHandle handle, Phase phase);
 
 /* Takes the query from admitted or idle to running; false if its slot has been taken back meanwhile. */

@@ -27,7 +27,7 @@ struct ReleasedSnapshots {
 
 /*
  * False if snapshots of somebody else lie below the statement's: it runs inside a function and must
- * not wait. Nothing has changed then.
+ * not wait. Everything is as it was then.
  */
 bool ReleaseSnapshots(QueryDesc *query_desc, ReleasedSnapshots *state);
 

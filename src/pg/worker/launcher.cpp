@@ -13,12 +13,10 @@
 
 extern "C" {
 #include "access/xlog.h"
-#include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/procsignal.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -100,6 +98,8 @@ void Tick(Launcher *launcher)
 
 void LearnFrom(const Experience &experience)
 {
+	if (experience.final_state == FinalState::kRejected || experience.final_state == FinalState::kTimedOut)
+		return; /* never ran */
 	if (experience.final_state == FinalState::kCompleted && !experience.censored) {
 		StateLock lock;
 		policy->ObserveTime(static_cast<double>(experience.time_ms));
@@ -110,7 +110,6 @@ void LearnFrom(const Experience &experience)
 	LWLockRelease(shared->learn_lock);
 }
 
-/* A standby answers from what it knows and learns nothing. */
 void LearnFromRing(Launcher *launcher)
 {
 	for (;;) {
@@ -220,6 +219,7 @@ void ReloadSettings()
 	ConfigurePolicy();
 }
 
+/* A standby answers from what it knows and learns nothing. */
 void DiscardOnStandby()
 {
 	StateLock lock;
@@ -235,6 +235,8 @@ void RunLauncher()
 	launcher.seen_phases = static_cast<uint32 *>(palloc0(sizeof(uint32) * static_cast<Size>(policy->max_queries())));
 	shared->launcher_procno = OwnProcNumber();
 	before_shmem_exit(Announce, 0);
+
+	ConfigurePolicy(); /* a reload while no launcher was there */
 
 	/* What lives longer than a round is allocated above; everything else goes with the round. */
 	MemoryContext round = AllocSetContextCreate(CurrentMemoryContext, "pg_wlm launcher round", ALLOCSET_DEFAULT_SIZES);
