@@ -81,6 +81,15 @@ void Recompute(int mode, bool bypass, double min_cost)
 	managed_cost = watching_all ? -HUGE_VAL : configured_cost;
 }
 
+/* Nobody can run in less, and 0 could be taken for "no limit" as well as for "nothing". */
+bool CheckMemory(int *value, void **, GucSource)
+{
+	if (*value == -1 || *value >= 1024)
+		return true;
+	GUC_check_errdetail("wlm.memory must be -1 (automatic) or at least 1 MB.");
+	return false;
+}
+
 void AssignBypass(bool value, void *) { Recompute(setting::mode, value, setting::min_cost); }
 void AssignMinCost(double value, void *) { Recompute(setting::mode, setting::bypass, value); }
 void AssignMode(int value, void *) { Recompute(value, setting::bypass, setting::min_cost); }
@@ -208,7 +217,7 @@ void InitSettings()
 	                        -1, -1, INT_MAX,
 	                        PGC_SIGHUP,
 	                        GUC_UNIT_KB,
-	                        nullptr, nullptr, nullptr);
+	                        CheckMemory, nullptr, nullptr);
 
 	DefineCustomRealVariable("wlm.min_cost",
 	                         "Statements that the planner takes for cheaper than this are not managed.",

@@ -136,7 +136,8 @@ void FillSlotLocked(const ManagedQuery *query, const Decision &decision)
 
 	ereport(ERROR,
 	        (errcode(ERRCODE_TOO_MANY_CONNECTIONS), errmsg("workload queue \"%s\" is full", limits.name),
-	         errdetail("%d statements are waiting in it already.", limits.max_queue_length),
+	         errdetail_plural("%d statement is waiting in it already.", "%d statements are waiting in it already.",
+	                          static_cast<unsigned long>(limits.max_queue_length), limits.max_queue_length),
 	         errhint("Try again later, or raise max_queue_length with wlm.alter_queue().")));
 }
 

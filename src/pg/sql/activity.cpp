@@ -135,7 +135,10 @@ void PutActivity(ReturnSetInfo *set, const ActivityCopy &copy, const ActivityRow
 	row.Int8(static_cast<int64>(source.requested_kb));
 	row.Int8(source.view.reserved_kb);
 	row.Int8(static_cast<int64>(source.granted_work_mem_kb));
-	row.Int8(static_cast<int64>(source.used_kb));
+	if (source.used_kb > 0)
+		row.Int8(static_cast<int64>(source.used_kb));
+	else
+		row.Null();
 	row.Milliseconds(admitted_ms - source.view.arrived_ms);
 	row.Milliseconds(queued ? 0 : copy.now_ms - source.view.admitted_ms);
 	row.Text(WaitReasonName(source));

@@ -36,7 +36,14 @@ const char *LaneName(Lane lane)
 
 const char *ModeName()
 {
-	return setting::mode == static_cast<int>(Mode::kAuto) ? "auto" : "observe";
+	switch (static_cast<Mode>(setting::mode)) {
+	case Mode::kAuto:
+		return "auto";
+	case Mode::kObserve:
+		return "observe";
+	default:
+		return "off";
+	}
 }
 
 /* One line of TEXT at the group's indentation. */

@@ -84,6 +84,17 @@ void ResetModels()
 	pg_atomic_fetch_add_u32(&shared->model_version, 1);
 }
 
+/* What was observed before, but is on its way, is to be forgotten too. */
+void DiscardPending(bool learner, bool history)
+{
+	StateLock lock;
+
+	if (learner)
+		ring->Discard(Reader::kLearner);
+	if (history)
+		ring->Discard(Reader::kHistory);
+}
+
 void RunCommand(const char *command)
 {
 	if (SPI_connect() != SPI_OK_CONNECT || SPI_execute(command, false, 0) < 0)
@@ -105,10 +116,11 @@ WLM_FUNCTION(wlm_reset)
 	/* Tables first: they can fail, shared memory cannot. */
 	if (target->history)
 		wlm::RunCommand("TRUNCATE wlm.history, wlm.history_operator, wlm.plan");
-	if (target->models) {
+	if (target->models)
 		wlm::RunCommand("DELETE FROM wlm.model");
+	wlm::DiscardPending(target->models, target->history);
+	if (target->models)
 		wlm::ResetModels();
-	}
 	if (target->statistics)
 		wlm::ResetCounters();
 	if (target->statistics || target->models)

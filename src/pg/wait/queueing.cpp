@@ -44,7 +44,8 @@ void CheckClient()
 	ereport(ERROR,
 	        (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to workload queue timeout"),
 	         errdetail("The statement waited %.0f ms in queue \"%s\".", waited_ms, queue),
-	         errhint("Try again later, or raise queue_timeout with wlm.alter_queue().")));
+	         errhint("Try again later, or raise the time-out: queue_timeout of the queue, or wlm.queue_timeout where the "
+	                 "session sets it.")));
 }
 
 /* At a time-out the policy frees the entry; its slot must be given up under the same lock. */
@@ -87,7 +88,8 @@ void WaitLoop(ManagedQuery *query, double arrived_ms, double deadline_ms)
 		const double now_ms = NowMs();
 		if (pg_atomic_read_u32(&slot.cancel_requested) != 0)
 			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to user request"),
-			                errdetail("The statement was waiting in a workload queue and was removed by wlm.cancel_queued().")));
+			                errdetail("The statement was waiting in a workload queue and was removed by wlm.cancel_queued()."),
+			                errhint("It has not begun to run and can be sent again.")));
 		if (now_ms >= deadline_ms) {
 			const DeadlineOutcome outcome = CheckDeadline(query, now_ms);
 			if (outcome == DeadlineOutcome::kForced)
