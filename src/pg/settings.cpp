@@ -84,9 +84,9 @@ void Recompute(int mode, bool bypass, double min_cost)
 /* Nobody can run in less, and 0 could be taken for "no limit" as well as for "nothing". */
 bool CheckMemory(int *value, void **, GucSource)
 {
-	if (*value == -1 || *value >= 1024)
+	if (*value == -1 || *value >= 64)
 		return true;
-	GUC_check_errdetail("wlm.memory must be -1 (automatic) or at least 1 MB.");
+	GUC_check_errdetail("wlm.memory must be -1 (automatic) or at least 64 kB.");
 	return false;
 }
 
