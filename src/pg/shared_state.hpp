@@ -87,7 +87,7 @@ inline Phase SlotPhase(const QuerySlot &slot)
 struct Counters {
 	pg_atomic_uint64 managed;            /* statements that went through the loop */
 	pg_atomic_uint64 errors;             /* failures inside pg_wlm that no query noticed */
-	pg_atomic_uint64 unmanaged_full;     /* statements let through because the table was full */
+	pg_atomic_uint64 unmanaged_full;     /* let through because the table, or their session's part of it, was full */
 	pg_atomic_uint64 no_opinion;         /* plans too large, or without any expert's opinion */
 	pg_atomic_uint64 experiences;        /* written to the ring */
 	pg_atomic_uint64 experiences_lost;   /* overwritten before they were stored */
