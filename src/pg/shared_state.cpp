@@ -216,7 +216,8 @@ void InitSharedState()
 
 ModelView PublishedModels()
 {
-	return ModelView{planner_model, recall_store, accuracy, pg_atomic_read_u32(&shared->model_version)};
+	return ModelView{.planner = planner_model, .recall = recall_store, .accuracy = accuracy,
+	                 .version = pg_atomic_read_u32(&shared->model_version)};
 }
 
 double NowMs()

@@ -217,7 +217,7 @@ class LoopTest : public JudgeTest {
 			const float speed =
 				from_speed + (to_speed - from_speed) * static_cast<float>(i) / static_cast<float>(steps);
 			auto experience = workload->Next(speed);
-			PredictAgain({&planner_, store_, &accuracy_, 1}, experience.get());
+			PredictAgain({.planner = &planner_, .recall = store_, .accuracy = &accuracy_, .version = 1}, nullptr, experience.get());
 			covered[0] += Inside(experience->time, experience->time_ms);
 			covered[1] += Inside(experience->operators[0].mixture, experience->operators[0].needed_kb);
 			covered[2] += Inside(experience->query_memory, experience->query_memory_kb);

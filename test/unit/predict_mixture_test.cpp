@@ -76,7 +76,7 @@ class PredictTest : public ::testing::Test {
 		InitPlannerModel(&planner_);
 		InitAccuracy(&accuracy_);
 	}
-	ModelView models() const { return {&planner_, store_, &accuracy_, 42}; }
+	ModelView models() const { return {.planner = &planner_, .recall = store_, .accuracy = &accuracy_, .version = 42}; }
 
 	std::vector<uint64_t> memory_;
 	RecallStore *store_;
@@ -109,7 +109,7 @@ TEST_F(PredictTest, GraphAndExperienceGiveTheSameAnswer)
 		experience->operators[i].formula_kb = static_cast<float>(FormulaMemoryKb(graph, graph.memory_node[i]));
 	Learn(&planner_, store_, *experience);
 	Predict(models(), graph, {4096, 2}, forecast_.get());
-	PredictAgain(models(), experience.get());
+	PredictAgain(models(), nullptr, experience.get());
 	EXPECT_FLOAT_EQ(experience->time.mean, forecast_->time.mean);
 	EXPECT_FLOAT_EQ(experience->query_memory.mean, forecast_->query_memory.mean);
 	EXPECT_NEAR(experience->operators[1].mixture.mean, forecast_->memory[1].mean, 1e-5);
@@ -279,14 +279,14 @@ TEST_F(PredictTest, AbsurdExperiencesNeverPoisonTheModels)
 	for (int i = 0; i < 5000 && !HasFailure(); i++) {
 		absurd.Fill(experience.get());
 		if (i % 2)
-			PredictAgain(models(), experience.get());
+			PredictAgain(models(), nullptr, experience.get());
 		Judge(&accuracy_, *experience);
 		Learn(&planner_, store_, *experience);
 		ASSERT_TRUE(PlannerModelIsSane(planner_)) << "after experience " << i;
 		for (const float factor : accuracy_.calibration)
 			ASSERT_TRUE(factor >= kLeastCalibration && factor <= kMostCalibration);
 
-		PredictAgain(models(), experience.get());
+		PredictAgain(models(), nullptr, experience.get());
 		ExpectUsableOrNone(experience->time);
 		ExpectUsableOrNone(experience->query_memory);
 		for (int op = 0; op < std::clamp<int>(experience->num_operators, 0, kMaxMemoryNodes); op++)
@@ -302,7 +302,7 @@ TEST_F(PredictTest, AbsurdExperiencesNeverPoisonTheModels)
 	for (int i = 0; i < 300; i++)
 		Learn(&planner_, store_, *test::JoinExperience(500, 1000, 20));
 	auto question = test::JoinExperience(500, 1000, 0);
-	PredictAgain({&planner_, store_, nullptr, 1}, question.get());
+	PredictAgain({.planner = &planner_, .recall = store_, .version = 1}, nullptr, question.get());
 	EXPECT_NEAR(question->time.At(0), 20, 2);
 }
 

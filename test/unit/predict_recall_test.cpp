@@ -84,7 +84,7 @@ class RecallTest : public ::testing::Test {
 	std::unique_ptr<Experience> Ask(uint64_t template_fingerprint = kTemplate, uint64_t plan_fingerprint = kPlan)
 	{
 		auto question = test::JoinExperience(template_fingerprint, plan_fingerprint, 0, 0, 0);
-		PredictAgain({&planner_, store_, nullptr, 1}, question.get());
+		PredictAgain({.planner = &planner_, .recall = store_, .version = 1}, nullptr, question.get());
 		return question;
 	}
 	void Run(float time_ms, float sort_kb = 1000, uint64_t plan_fingerprint = kPlan)
@@ -259,7 +259,7 @@ TEST_F(RecallTest, AnotherKindAtTheSamePlaceIsNoOpinion)
 	auto question = test::JoinExperience(kTemplate, kPlan, 0, 0, 0);
 	question->operators[0].kind = NodeKind::kAgg;
 	question->operators[0].memory = MemoryClass::kHashAgg;
-	PredictAgain({&planner_, store_, nullptr, 1}, question.get());
+	PredictAgain({.planner = &planner_, .recall = store_, .version = 1}, nullptr, question.get());
 	EXPECT_FALSE(question->operators[0].answers[kRecallExpert].HasOpinion());
 	EXPECT_TRUE(question->operators[1].answers[kRecallExpert].HasOpinion());
 
@@ -285,7 +285,7 @@ TEST_F(RecallTest, OperatorsBeyondItsPlacesAreNotRemembered)
 	RecallEntry entry;
 	ASSERT_TRUE(store_->Find(kPlan, &entry));
 	EXPECT_EQ(entry.num_operators, kRecallOperators);
-	PredictAgain({&planner_, store_, nullptr, 1}, experience.get());
+	PredictAgain({.planner = &planner_, .recall = store_, .version = 1}, nullptr, experience.get());
 	EXPECT_TRUE(experience->operators[kRecallOperators - 1].answers[kRecallExpert].HasOpinion());
 	EXPECT_FALSE(experience->operators[kRecallOperators].answers[kRecallExpert].HasOpinion());
 	EXPECT_TRUE(experience->operators[kMaxMemoryNodes - 1].mixture.HasOpinion());
@@ -306,7 +306,7 @@ TEST_F(RecallTest, LearnsHowItScales)
 	plan.graph()->plan_fingerprint = kPlan;
 	plan.graph()->template_fingerprint = kTemplate;
 	auto forecast = std::make_unique<Forecast>();
-	Predict({&planner_, store_, nullptr, 1}, *plan.graph(), {4096, 2}, forecast.get());
+	Predict({.planner = &planner_, .recall = store_, .version = 1}, *plan.graph(), {4096, 2}, forecast.get());
 	const float logit = forecast->parallel_fraction.mean;
 	EXPECT_NEAR(1 / (1 + std::exp(-logit)), 0.85, 0.1);
 }

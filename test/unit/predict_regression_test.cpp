@@ -108,9 +108,9 @@ class PlannerExpertTest : public ::testing::Test {
 
 	ExpertAnswer Ask(test::PlanBuilder *plan)
 	{
-		ExpertAnswer answer;
-		AskPlanner({&model_, nullptr, nullptr, 1}, plan->Finish(), {4096, 2}, nullptr, &answer);
-		return answer;
+		const auto forecast = std::make_unique<Forecast>();
+		AskPlanner({.planner = &model_, .version = 1}, plan->Finish(), {4096, 2, false}, forecast.get());
+		return forecast->answers[kPlannerExpert];
 	}
 
 	PlannerModel model_;
@@ -202,7 +202,7 @@ TEST_F(PlannerExpertTest, LearnsAFactor)
 	EXPECT_EQ(model_.observations, 300u);
 	EXPECT_TRUE(PlannerModelIsSane(model_));
 	auto question = test::JoinExperience(1, 2, 1);
-	PredictAgain({&model_, nullptr, nullptr, 1}, question.get());
+	PredictAgain({.planner = &model_, .version = 1}, nullptr, question.get());
 	EXPECT_NEAR(question->time.At(0), 60, 8);
 	EXPECT_LT(question->time.Deviation(), 0.6);
 	EXPECT_NEAR(question->operators[0].mixture.At(0), 4750, 500);

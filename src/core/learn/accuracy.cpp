@@ -24,7 +24,6 @@ namespace wlm {
 
 namespace {
 
-constexpr int kNumTargets = static_cast<int>(Target::kNumTargets);
 constexpr float kWindowDecay = 0.9977f; /* half of the weight is gone after 300 scores */
 constexpr double kWantedCoverage = 0.95;
 constexpr float kIntervalDeviations = 1.959964f;

@@ -37,9 +37,11 @@ struct OperatorExperience {
 	float granted_kb;         /* limit in force, multiplier included */
 	float peak_kb;            /* largest process */
 	float needed_kb;          /* to have stayed in memory, largest process */
+	float temp_kb;            /* written to temporary files, largest process; 0 if it did not spill or nobody knows */
 	float formula_kb;         /* FormulaMemoryKb: the planner expert's feature */
 	Estimate answers[kNumExperts];
 	Estimate mixture;
+	Embedding embedding;      /* valid if the experience's embedding_version is not 0 */
 };
 
 struct Experience {
@@ -78,6 +80,11 @@ struct Experience {
 	Estimate query_memory_answers[kNumExperts];
 	float time_share[kNumExperts];
 	float memory_share[kNumExperts];
+	Familiarity familiarity;
+	float novelty;            /* as in Forecast */
+	int16_t num_nodes;        /* of the plan */
+	uint32_t embedding_version; /* 0 = none */
+	Embedding embedding;
 	int16_t num_operators;
 	OperatorExperience operators[kMaxMemoryNodes];
 

@@ -20,23 +20,15 @@ namespace wlm {
 
 namespace {
 
-void ClearAnswer(ExpertAnswer *answer, int num_operators) noexcept
-{
-	answer->time = answer->parallel_fraction = answer->query_memory = Estimate{};
-	std::fill_n(answer->memory, num_operators, Estimate{});
-}
-
 void AnswerAgain(const ModelView &models, const PlanFeatures &features, ExpertAnswer answers[kNumExperts]) noexcept
 {
+	for (int i = 0; i < kNumExperts; i++)
+		ClearAnswer(&answers[i], features.num_operators);
 	PlannerModel planner;
 	if (models.planner != nullptr && ReadShared(*models.planner, &planner))
 		PlannerAnswer(planner, features, &answers[kPlannerExpert]);
-	else
-		ClearAnswer(&answers[kPlannerExpert], features.num_operators);
 	if (models.recall != nullptr)
 		RecallAnswer(*models.recall, features, answers[kPlannerExpert], &answers[kRecallExpert]);
-	else
-		ClearAnswer(&answers[kRecallExpert], features.num_operators);
 }
 
 Estimate UsableOrNone(const Estimate &estimate) noexcept { return IsUsable(estimate) ? estimate : Estimate{}; }
@@ -51,7 +43,7 @@ void Learn(PlannerModel *planner, RecallStore *recall, const Experience &experie
 		Remember(recall, experience);
 }
 
-void PredictAgain(const ModelView &models, Experience *experience) noexcept
+void PredictAgain(const ModelView &models, const PlanGraph *, Experience *experience) noexcept
 {
 	PlanFeatures features;
 	ExpertAnswer answers[kNumExperts];

@@ -16,11 +16,9 @@
 
 #include "core/learn/experience.hpp"
 #include "core/predict/expert.hpp"
+#include "core/predict/target.hpp"
 
 namespace wlm {
-
-enum class Target : uint8_t { kTime = 0, kOperatorMemory, kQueryMemory, kNumTargets };
-const char *TargetName(Target target) noexcept;
 
 /* Row kNumExperts of every table below is the mixture. */
 inline constexpr int kNumJudged = kNumExperts + 1;
@@ -57,10 +55,10 @@ void LearnPlanner(PlannerModel *model, const Experience &experience) noexcept;
 void Learn(PlannerModel *planner, RecallStore *recall, const Experience &experience) noexcept;
 
 /*
- * Answers again, as the models are now, for what an experience holds of its plan
- * (no graph is needed: features and fingerprints travel with it). Fills the experience's
- * answers, mixtures and shares. Used by train() and evaluate().
+ * Answers again, as the models are now, and fills the experience's answers, mixtures and shares.
+ * With the graph of its plan everybody is asked; without (null), those experts that need no more
+ * than the features and fingerprints that travel with an experience. Used by train() and evaluate().
  */
-void PredictAgain(const ModelView &models, Experience *experience) noexcept;
+void PredictAgain(const ModelView &models, const PlanGraph *graph, Experience *experience) noexcept;
 
 }  // namespace wlm

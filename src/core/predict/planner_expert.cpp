@@ -141,6 +141,8 @@ void PlannerAnswer(const PlannerModel &model, const PlanFeatures &features, Expe
 	answer->time = Regressed(model.time, TimeRegressors(features));
 	ClampMean(&answer->time, kLeastLogMs, kMostLogMs);
 	AnswerOperators(model, features, answer->memory);
+	/* what does not fit is written once; the need is as good a guess as any */
+	std::copy_n(answer->memory, features.num_operators, answer->temp);
 
 	const Estimate sum = SumOfOperators(features, answer->memory);
 	answer->query_memory = Regressed(model.query_memory, MemoryRegressors(sum.mean));
@@ -150,15 +152,14 @@ void PlannerAnswer(const PlannerModel &model, const PlanFeatures &features, Expe
 	ClampMean(&answer->query_memory, kLeastLogKb, kMostLogKb);
 }
 
-void AskPlanner(const ModelView &models, const PlanGraph &graph, const PlanContext &, const ExpertAnswer *,
-                ExpertAnswer *answer) noexcept
+void AskPlanner(const ModelView &models, const PlanGraph &graph, const PlanContext &, Forecast *forecast) noexcept
 {
+	ExpertAnswer *answer = &forecast->answers[kPlannerExpert];
 	PlannerModel model;
 	PlanFeatures features;
 	FeaturesOfGraph(graph, true, &features);
 	if (models.planner == nullptr || !ReadShared(*models.planner, &model)) {
-		answer->time = answer->parallel_fraction = answer->query_memory = Estimate{};
-		std::fill_n(answer->memory, features.num_operators, Estimate{});
+		ClearAnswer(answer, features.num_operators);
 		return;
 	}
 	PlannerAnswer(model, features, answer);

@@ -15,8 +15,7 @@ namespace wlm {
 void PlannerAnswer(const PlannerModel &model, const PlanFeatures &features, ExpertAnswer *answer) noexcept;
 
 /* Expert::answer of this expert. */
-void AskPlanner(const ModelView &models, const PlanGraph &graph, const PlanContext &context,
-                const ExpertAnswer *earlier, ExpertAnswer *answer) noexcept;
+void AskPlanner(const ModelView &models, const PlanGraph &graph, const PlanContext &context, Forecast *forecast) noexcept;
 
 /*
  * ln(kB) of `base` plus all operators, each as often as it lives, as one lognormal with

@@ -198,19 +198,19 @@ void RecallAnswer(const RecallStore &store, const PlanFeatures &features, const 
 	                                   QueryMemoryOf(memory.plan, memory.has_plan), kMemoryScatter);
 	for (int i = 0; i < features.num_operators; i++)
 		answer->memory[i] = OperatorNeed(memory, features.operators[i], prior.memory[i]);
+	std::fill_n(answer->temp, features.num_operators, Estimate{});
 }
 
-void AskRecall(const ModelView &models, const PlanGraph &graph, const PlanContext &, const ExpertAnswer *earlier,
-               ExpertAnswer *answer) noexcept
+void AskRecall(const ModelView &models, const PlanGraph &graph, const PlanContext &, Forecast *forecast) noexcept
 {
+	ExpertAnswer *answer = &forecast->answers[kRecallExpert];
 	PlanFeatures features;
 	FeaturesOfGraph(graph, false, &features);
 	if (models.recall == nullptr) {
-		answer->time = answer->parallel_fraction = answer->query_memory = Estimate{};
-		std::fill_n(answer->memory, features.num_operators, Estimate{});
+		ClearAnswer(answer, features.num_operators);
 		return;
 	}
-	RecallAnswer(*models.recall, features, earlier[kPlannerExpert], answer);
+	RecallAnswer(*models.recall, features, forecast->answers[kPlannerExpert], answer);
 }
 
 }  // namespace wlm

@@ -16,7 +16,6 @@ void RecallAnswer(const RecallStore &store, const PlanFeatures &features, const 
                   ExpertAnswer *answer) noexcept;
 
 /* Expert::answer of this expert. */
-void AskRecall(const ModelView &models, const PlanGraph &graph, const PlanContext &context, const ExpertAnswer *earlier,
-               ExpertAnswer *answer) noexcept;
+void AskRecall(const ModelView &models, const PlanGraph &graph, const PlanContext &context, Forecast *forecast) noexcept;
 
 }  // namespace wlm

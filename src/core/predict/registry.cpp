@@ -8,19 +8,29 @@
 #include <algorithm>
 
 #include "core/predict/expert.hpp"
+#include "core/predict/graph_model.hpp"
 #include "core/predict/log_scale.hpp"
 #include "core/predict/mixture.hpp"
+#include "core/predict/neighbour_store.hpp"
 #include "core/predict/planner_expert.hpp"
 #include "core/predict/recall_expert.hpp"
+#include "core/predict/trees_model.hpp"
 
 namespace wlm {
 
 const Expert kExperts[kNumExperts] = {
-	{"planner", AskPlanner},
-	{"recall", AskRecall},
+	{"planner", AskPlanner, nullptr},
+	{"recall", AskRecall, nullptr},
+	{"trees", AskTrees, PriceOfTrees},
+	{"graph", AskGraph, PriceOfGraph},
+	{"neighbours", AskNeighbours, PriceOfNeighbours},
 };
 
 namespace {
+
+/* An expert may take up to this part of what the query itself will take (ALGORITHMS.md, section 4). */
+constexpr float kThoughtShare = 0.001f;
+constexpr float kNanosecondsPerMs = 1e6f;
 
 /* No opinion instead of numbers that cannot be used. */
 void Discard(Estimate *estimate) noexcept
@@ -34,8 +44,26 @@ void DiscardUnusable(ExpertAnswer *answer, int num_memory_nodes) noexcept
 	Discard(&answer->time);
 	Discard(&answer->parallel_fraction);
 	Discard(&answer->query_memory);
-	for (int i = 0; i < num_memory_nodes; i++)
+	for (int i = 0; i < num_memory_nodes; i++) {
 		Discard(&answer->memory[i]);
+		Discard(&answer->temp[i]);
+	}
+}
+
+/* What those asked so far expect: recall, which has seen it, before the planner. */
+float ExpectedMs(const Forecast &forecast) noexcept
+{
+	const Estimate &recalled = forecast.answers[kRecallExpert].time;
+	const Estimate &time = recalled.HasOpinion() ? recalled : forecast.answers[kPlannerExpert].time;
+	return time.HasOpinion() ? time.At(0) : 0;
+}
+
+bool IsWorthAsking(const Expert &expert, const ModelView &models, const PlanGraph &graph, const PlanContext &context,
+                   const Forecast &forecast) noexcept
+{
+	if (expert.price == nullptr || context.ask_everybody)
+		return true;
+	return expert.price(models, graph) <= ExpectedMs(forecast) * kNanosecondsPerMs * kThoughtShare;
 }
 
 /* Mixes one target, gathered from all answers. */
@@ -52,6 +80,9 @@ void ClearForecast(Forecast *forecast) noexcept
 {
 	forecast->num_memory_nodes = 0;
 	forecast->has_opinion = false;
+	forecast->familiarity = Familiarity::kUnseen;
+	forecast->novelty = -1;
+	forecast->embedding_version = 0;
 	forecast->time = forecast->parallel_fraction = forecast->query_memory = Estimate{};
 	for (ExpertAnswer &answer : forecast->answers)
 		answer.time = answer.parallel_fraction = answer.query_memory = Estimate{};
@@ -78,11 +109,20 @@ void MixForecast(const Calibration &calibration, Forecast *forecast) noexcept
 			*forecast, [slot](const ExpertAnswer &answer) { return answer.memory[slot]; }, calibration.operator_memory,
 			shares);
 		average.Add(shares);
+		forecast->temp[slot] = MixTarget(
+			*forecast, [slot](const ExpertAnswer &answer) { return answer.temp[slot]; }, 1.0f, ignored);
 	}
 	average.Get(query_share, forecast->memory_share);
 }
 
 }  // namespace
+
+void ClearAnswer(ExpertAnswer *answer, int num_memory_nodes) noexcept
+{
+	answer->time = answer->parallel_fraction = answer->query_memory = Estimate{};
+	std::fill_n(answer->memory, num_memory_nodes, Estimate{});
+	std::fill_n(answer->temp, num_memory_nodes, Estimate{});
+}
 
 void Predict(const ModelView &models, const PlanGraph &graph, const PlanContext &context, Forecast *forecast) noexcept
 {
@@ -95,7 +135,10 @@ void Predict(const ModelView &models, const PlanGraph &graph, const PlanContext 
 		return;
 
 	for (int i = 0; i < kNumExperts; i++) {
-		kExperts[i].answer(models, graph, context, forecast->answers, &forecast->answers[i]);
+		if (IsWorthAsking(kExperts[i], models, graph, context, *forecast))
+			kExperts[i].answer(models, graph, context, forecast);
+		else
+			ClearAnswer(&forecast->answers[i], graph.num_memory_nodes);
 		DiscardUnusable(&forecast->answers[i], graph.num_memory_nodes);
 	}
 	forecast->num_memory_nodes = graph.num_memory_nodes;

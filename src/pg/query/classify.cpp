@@ -134,6 +134,6 @@ void FillGrantLimits(int queue, GrantLimits *limits)
 	limits->may_raise = !(setting::respect_user_work_mem && UserChoseWorkMem()) && !MaintenanceChoseWorkMem();
 }
 
-PlanContext SessionPlanContext() { return PlanContext{work_mem, static_cast<float>(hash_mem_multiplier)}; }
+PlanContext SessionPlanContext() { return PlanContext{work_mem, static_cast<float>(hash_mem_multiplier), false}; }
 
 }  // namespace wlm

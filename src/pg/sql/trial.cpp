@@ -44,12 +44,12 @@ int64 CountHistory()
 void Step(void *context, Experience &experience)
 {
 	Trial *trial = static_cast<Trial *>(context);
-	const ModelView models = {trial->planner, trial->recall, trial->fresh, 0};
+	const ModelView models = {.planner = trial->planner, .recall = trial->recall, .accuracy = trial->fresh};
 
 	CHECK_FOR_INTERRUPTS();
 	if (trial->seen++ >= trial->judge_after) {
 		Judge(trial->incumbent, experience);
-		PredictAgain(models, &experience);
+		PredictAgain(models, nullptr, &experience);
 		Judge(trial->fresh, experience);
 	}
 	Learn(trial->planner, trial->recall, experience);

@@ -1,0 +1,41 @@
+/*
+ * samples.hpp
+ *
+ * Encoded samples in memory, decoded one at a time, for the trainers. Unlike
+ * core, src/trainer allocates and throws: it is a program of its own.
+ */
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <istream>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/learn/sample.hpp"
+
+namespace wlm::trainer {
+
+class Samples {
+  public:
+	/* False, and nothing added, if the sample does not decode. */
+	bool Add(std::span<const std::byte> encoded);
+	void Add(const Sample &sample);
+
+	size_t size() const { return offsets_.size(); }
+	size_t bytes() const { return bytes_.size(); }
+	void Get(size_t index, Sample *sample) const;
+
+  private:
+	std::vector<std::byte> bytes_;
+	std::vector<size_t> offsets_;
+};
+
+/*
+ * Binary samples, or lines of "\x" and hexadecimal digits as psql prints bytea, streamed through a SamplePool of
+ * `memory` bytes. Damaged records are skipped and counted in *skipped. Throws std::runtime_error if nothing is left.
+ */
+Samples ReadSamples(std::istream &input, size_t memory, int64_t *skipped);
+
+}  // namespace wlm::trainer
