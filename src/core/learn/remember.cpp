@@ -12,6 +12,7 @@
 #include "core/predict/moments.hpp"
 #include "core/predict/plan_features.hpp"
 #include "core/predict/recall_access.hpp"
+#include "core/predict/scalability.hpp"
 #include "core/predict/shared_words.hpp"
 
 namespace wlm {
@@ -19,6 +20,8 @@ namespace wlm {
 namespace {
 
 constexpr float kSpillDecay = 0.9f;
+constexpr float kMostSurprise = 2.3f; /* of ln(time), in the sums for the scalability curve */
+constexpr float kMostTimes = 1e5f;    /* sum of times in units of the mean: 30 runs x a weight of 25 x 10, and to spare */
 
 /* True if there is anything in it that an entry could keep. */
 bool Teaches(const Experience &experience) noexcept
@@ -47,13 +50,30 @@ bool FoldOrRaise(Moments *moments, float value, bool lower_bound, const Estimate
 	return true;
 }
 
-void FoldScale(RecallEntry *entry, float x, float y) noexcept
+/* Sums over times in units of exp(before) become sums in units of exp(now). */
+void RescaleTimes(RecallEntry *entry, float before, float now) noexcept
 {
-	entry->scale_weight = entry->scale_weight * kRecallDecay + 1;
-	entry->scale_x = entry->scale_x * kRecallDecay + x;
-	entry->scale_y = entry->scale_y * kRecallDecay + y;
-	entry->scale_xx = entry->scale_xx * kRecallDecay + x * x;
-	entry->scale_xy = entry->scale_xy * kRecallDecay + x * y;
+	if (!(entry->scale_weight > 0))
+		return;
+	const float factor = std::exp(before - now);
+	entry->scale_y *= factor;
+	entry->scale_xy *= factor;
+	/* not the same query any more */
+	if (!(entry->scale_y < kMostTimes))
+		entry->scale_weight = entry->scale_x = entry->scale_y = entry->scale_xx = entry->scale_xy = 0;
+}
+
+void FoldScale(RecallEntry *entry, float processes, float log_ms) noexcept
+{
+	const float x = 1 / processes;
+	/* a freak counts as ten times the usual */
+	const float y = std::exp(std::clamp(log_ms - entry->time.mean, -kMostSurprise, kMostSurprise));
+	const float weight = ScalabilityWeight(x);
+	entry->scale_weight = entry->scale_weight * kRecallDecay + weight;
+	entry->scale_x = entry->scale_x * kRecallDecay + weight * x;
+	entry->scale_y = entry->scale_y * kRecallDecay + weight * y;
+	entry->scale_xx = entry->scale_xx * kRecallDecay + weight * x * x;
+	entry->scale_xy = entry->scale_xy * kRecallDecay + weight * x * y;
 }
 
 void FoldQuery(RecallEntry *entry, const Experience &experience) noexcept
@@ -61,10 +81,12 @@ void FoldQuery(RecallEntry *entry, const Experience &experience) noexcept
 	const bool cut = TimeIsLowerBound(experience);
 	if (IsQuantity(experience.time_ms)) {
 		const float log_ms = LogMs(experience.time_ms);
+		const float before = entry->time.mean;
 		if (FoldOrRaise(&entry->time, log_ms, cut, experience.time))
 			AddToSketch(&entry->time_sketch, entry->time, log_ms);
+		RescaleTimes(entry, before, entry->time.mean);
 		if (!cut)
-			FoldScale(entry, 1.0f / (1.0f + std::max<int>(experience.workers_launched, 0)), log_ms);
+			FoldScale(entry, 1.0f + std::max<float>(experience.workers_launched, 0), log_ms);
 	}
 	if (IsQuantity(experience.query_memory_kb))
 		FoldOrRaise(&entry->query_memory, LogKb(experience.query_memory_kb), QueryMemoryIsLowerBound(experience),

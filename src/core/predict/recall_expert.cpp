@@ -14,6 +14,7 @@
 
 #include "core/predict/log_scale.hpp"
 #include "core/predict/moments.hpp"
+#include "core/predict/scalability.hpp"
 #include "core/predict/shared_words.hpp"
 
 namespace wlm {
@@ -37,9 +38,6 @@ constexpr float kTemplateSupport = 0.2f; /* a run of the template says that much
 constexpr float kRobustAt = 4;           /* observations from which the sketch may correct the mean */
 constexpr float kBoundVariance = 1;      /* of a need of which only a lower bound is known */
 constexpr float kBoundSupport = 0.5f;
-
-constexpr float kLeastScaleSpread = 0.01f; /* variance of 1/processes below which a slope is noise */
-constexpr float kMostLogit = 4;
 
 struct Memory {
 	RecallEntry plan;
@@ -148,26 +146,10 @@ Estimate OperatorNeed(const Memory &memory, const OperatorFeatures &op, const Es
 	return bounded != nullptr ? WithBound(estimate, prior, bounded->lower_bound, bounded->spill_share) : estimate;
 }
 
-/* ln(time) regressed on 1/processes: exp(-slope) is the serial part. */
 Estimate Scalability(const RecallEntry &entry) noexcept
 {
-	const float weight = entry.scale_weight;
-	if (!(weight > 1))
-		return Estimate{};
-	const float mean_x = entry.scale_x / weight;
-	const float spread = entry.scale_xx / weight - mean_x * mean_x;
-	if (!(spread > kLeastScaleSpread))
-		return Estimate{};
-	const float slope = (entry.scale_xy / weight - mean_x * entry.scale_y / weight) / spread;
-	const float fraction = std::clamp(1 - std::exp(-slope), 0.02f, 0.98f);
-	const float slope_variance = std::max(entry.time.variance, kTimeScatter.floor) / (weight * spread);
-	Estimate estimate;
-	estimate.mean = std::clamp(std::log(fraction / (1 - fraction)), -kMostLogit, kMostLogit);
-	estimate.data_variance = kTimeScatter.prior;
-	/* d logit / d slope = 1 / fraction */
-	estimate.model_variance = std::min(slope_variance / (fraction * fraction), kMostVariance);
-	estimate.support = weight;
-	return estimate;
+	const ScalabilitySums sums = {entry.scale_weight, entry.scale_x, entry.scale_y, entry.scale_xx, entry.scale_xy};
+	return FitParallelFraction(sums, entry.time.weight, entry.time.variance);
 }
 
 Estimate ParallelFraction(const Memory &memory) noexcept
