@@ -69,6 +69,8 @@ CREATE TABLE wlm.history (
 	queue               name NOT NULL,
 	priority            text NOT NULL,
 	lane                text NOT NULL,
+	familiarity         text NOT NULL,
+	novelty             real,
 	final_state         text NOT NULL,
 	forced              boolean NOT NULL,
 	evicted             boolean NOT NULL,
@@ -111,6 +113,7 @@ CREATE TABLE wlm.history_operator (
 	granted_kb      real NOT NULL,
 	peak_kb         real,
 	needed_kb       real,
+	temp_kb         real,
 	spilled         boolean NOT NULL,
 	censored        boolean NOT NULL,
 	experts         jsonb NOT NULL,
@@ -146,7 +149,7 @@ CREATE TABLE wlm.model (
 	PRIMARY KEY (expert, version)
 );
 CREATE UNIQUE INDEX model_champion ON wlm.model (expert) WHERE state = 'champion';
-COMMENT ON TABLE wlm.model IS 'trained models of the experts; at most one champion each is in use';
+COMMENT ON TABLE wlm.model IS 'models of planner, recall, trees, graph and gate; at most one champion each, which is in use';
 
 SELECT pg_catalog.pg_extension_config_dump('wlm.queue', '');
 SELECT pg_catalog.pg_extension_config_dump('wlm.model', $$WHERE state = 'champion'$$);
@@ -494,11 +497,22 @@ CREATE FUNCTION wlm.expert_accuracy(
 	OUT p90 double precision, OUT p95 double precision, OUT coverage double precision,
 	OUT share double precision, OUT calibration double precision)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'wlm_expert_accuracy' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 9;
+AS 'MODULE_PATHNAME', 'wlm_expert_accuracy' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 18;
 COMMENT ON FUNCTION wlm.expert_accuracy() IS 'q-errors and coverage of the recent predictions, of each expert and of their mixture';
 
 CREATE VIEW wlm.expert_accuracy AS SELECT * FROM wlm.expert_accuracy();
 COMMENT ON VIEW wlm.expert_accuracy IS 'q-errors and coverage of the recent predictions, of each expert and of their mixture';
+
+CREATE FUNCTION wlm.training(
+	OUT running boolean, OUT pid integer, OUT reason text, OUT phase text, OUT progress double precision,
+	OUT loss double precision, OUT samples bigint, OUT started_at timestamptz, OUT finished_at timestamptz,
+	OUT problem text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_training' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 1;
+COMMENT ON FUNCTION wlm.training() IS 'one row: the training of models that runs, or else the last one';
+
+CREATE VIEW wlm.training AS SELECT * FROM wlm.training();
+COMMENT ON VIEW wlm.training IS 'one row: the training of models that runs, or else the last one';
 
 CREATE FUNCTION wlm.version() RETURNS text
 AS 'MODULE_PATHNAME', 'wlm_version' LANGUAGE C STRICT STABLE PARALLEL SAFE;
@@ -514,15 +528,36 @@ COMMENT ON FUNCTION wlm.cancel_queued(integer) IS 'cancels the statement that a 
 
 CREATE FUNCTION wlm.predict(
 	sql text,
-	OUT target text, OUT plan_node_id integer, OUT operator text, OUT expert text, OUT share double precision,
-	OUT estimate double precision, OUT low double precision, OUT high double precision, OUT unit text)
+	OUT target text, OUT plan_node_id integer, OUT operator text, OUT processes integer, OUT expert text,
+	OUT share double precision, OUT estimate double precision, OUT low double precision, OUT high double precision,
+	OUT unit text)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'wlm_predict' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 20 COST 1000;
+AS 'MODULE_PATHNAME', 'wlm_predict' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 30 COST 1000;
 COMMENT ON FUNCTION wlm.predict(text) IS 'time, memory and scalability of a statement with 95 % intervals, and what each expert says; does not run it';
 
 CREATE FUNCTION wlm.explain(sql text) RETURNS SETOF text
 AS 'MODULE_PATHNAME', 'wlm_explain' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 10 COST 1000;
 COMMENT ON FUNCTION wlm.explain(text) IS 'what the workload manager would do with a statement; does not run it';
+
+--
+-- What the learned experts know
+--
+
+CREATE FUNCTION wlm.feature_importance(
+	OUT expert text, OUT target text, OUT feature text, OUT importance double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_feature_importance' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION wlm.feature_importance() IS
+	'which properties of a plan the trees model in use rests on, for each target; they sum to 1';
+
+CREATE FUNCTION wlm.neighbours(
+	sql text,
+	OUT rank integer, OUT fingerprint bigint, OUT same_plan boolean, OUT distance double precision,
+	OUT weight double precision, OUT executions double precision, OUT mean_ms double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_neighbours' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 8 COST 1000;
+COMMENT ON FUNCTION wlm.neighbours(text) IS
+	'the plans seen before that the neighbours expert''s answer to a statement rests on; does not run it';
 
 --
 -- Learning. Definer's rights, since the tables of models and history belong to the extension alone;
@@ -538,16 +573,16 @@ CREATE FUNCTION wlm.train(
 	OUT expert text, OUT version integer, OUT state text, OUT trained_at timestamptz, OUT samples bigint,
 	OUT metrics jsonb, OUT error text)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'wlm_train' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 2
+AS 'MODULE_PATHNAME', 'wlm_train' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 4
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET wlm.bypass = on;
 COMMENT ON FUNCTION wlm.train(text) IS
-	'trains one expert, or all, from the stored history; publishes the model when it is not worse than the one in use';
+	'trains one expert, or all, from the stored history; publishes a model only if it is good enough beside the one in use';
 
 CREATE FUNCTION wlm.evaluate(
 	OUT expert text, OUT target text, OUT samples double precision, OUT p50 double precision,
 	OUT p90 double precision, OUT p95 double precision, OUT coverage double precision)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'wlm_evaluate' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 9
+AS 'MODULE_PATHNAME', 'wlm_evaluate' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 18
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET wlm.bypass = on;
 COMMENT ON FUNCTION wlm.evaluate() IS
 	'q-errors and coverage of experts that start anew and go through the stored history; changes nothing';
@@ -560,6 +595,25 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'wlm_rollback' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 1
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET wlm.bypass = on;
 COMMENT ON FUNCTION wlm.rollback(text) IS 'puts the expert''s previous model back in use';
+
+CREATE FUNCTION wlm.export_model(expert text, version integer DEFAULT NULL) RETURNS bytea
+AS 'MODULE_PATHNAME', 'wlm_export_model' LANGUAGE C VOLATILE PARALLEL UNSAFE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET wlm.bypass = on;
+COMMENT ON FUNCTION wlm.export_model(text, integer) IS 'the expert''s model in use, or a version of wlm.model, for wlm.import_model()';
+
+CREATE FUNCTION wlm.import_model(
+	content bytea,
+	OUT expert text, OUT version integer, OUT state text, OUT trained_at timestamptz, OUT samples bigint,
+	OUT metrics jsonb, OUT error text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_import_model' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 1
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET wlm.bypass = on;
+COMMENT ON FUNCTION wlm.import_model(bytea) IS 'checks a model and puts it in use; wlm.rollback() takes it back';
+
+CREATE FUNCTION wlm.export_samples(max_rows integer DEFAULT NULL) RETURNS SETOF bytea
+AS 'MODULE_PATHNAME', 'wlm_export_samples' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10000
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET wlm.bypass = on;
+COMMENT ON FUNCTION wlm.export_samples(integer) IS 'history as pg_wlm_trainer reads it, oldest first; no texts, constants or names';
 
 CREATE FUNCTION wlm.reset(target text DEFAULT 'statistics') RETURNS void
 AS 'MODULE_PATHNAME', 'wlm_reset' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE
@@ -578,8 +632,10 @@ GRANT EXECUTE ON FUNCTION wlm.predict(text), wlm.explain(text), wlm.activity(), 
 	wlm.cancel_queued(integer) TO PUBLIC;
 GRANT SELECT ON wlm.activity TO PUBLIC;
 
-GRANT EXECUTE ON FUNCTION wlm.status(), wlm.queue_state(), wlm.expert_accuracy(), wlm.flush(interval)
-	TO pg_monitor, wlm_admin;
+GRANT EXECUTE ON FUNCTION wlm.status(), wlm.queue_state(), wlm.expert_accuracy(), wlm.training(),
+	wlm.feature_importance(), wlm.flush(interval) TO pg_monitor, wlm_admin;
+-- Others' plans, by fingerprint: for those who may read them anyway.
+GRANT EXECUTE ON FUNCTION wlm.neighbours(text) TO pg_read_all_stats, wlm_admin;
 GRANT SELECT ON ALL TABLES IN SCHEMA wlm TO pg_monitor, wlm_admin;
 
 GRANT INSERT, UPDATE, DELETE ON wlm.queue TO wlm_admin;
@@ -588,7 +644,8 @@ GRANT EXECUTE ON FUNCTION
 	wlm.alter_queue(name, text, integer, real, real, integer, interval, name[], name[], text, text, integer, text[]),
 	wlm.drop_queue(name), wlm.check_queue(wlm.queue), wlm.raise_unknown_queue(name),
 	wlm.require_configured_database(text), wlm.check_configuration(), wlm.configuration_changed(),
-	wlm.train(text), wlm.evaluate(), wlm.rollback(text), wlm.reset(text)
+	wlm.train(text), wlm.evaluate(), wlm.rollback(text), wlm.export_model(text, integer), wlm.import_model(bytea),
+	wlm.export_samples(integer), wlm.reset(text)
 	TO wlm_admin;
 
 -- Fires the trigger: from this commit on the empty configuration of the new extension is in force.

@@ -17,6 +17,7 @@ extern "C" {
 #include "utils/memutils.h"
 }
 
+#include "core/predict/scalability.hpp"
 #include "pg/guard.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
@@ -91,6 +92,33 @@ const PlanNode &NodeOfSlot(const StatementForecast &statement, int slot)
 	return statement.graph.nodes[statement.graph.memory_node[slot]];
 }
 
+/* How a plan without parallel parts would scale is nobody's question. */
+bool ShowsScalability(const StatementForecast &statement)
+{
+	return statement.forecast.has_opinion && statement.forecast.parallel_fraction.HasOpinion() &&
+		statement.graph.planned_workers > 0;
+}
+
+RelativeTime RelativeTime95(const Estimate &parallel_fraction, int processes)
+{
+	return RelativeTimeWith(parallel_fraction, static_cast<float>(processes), static_cast<float>(kIntervalZ));
+}
+
+/* "2 processes 0.55x (0.52..0.70), 4 processes ...": time relative to one process. */
+char *ScalabilityText(const Estimate &parallel_fraction)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (const int processes : kShownProcesses) {
+		const RelativeTime time = RelativeTime95(parallel_fraction, processes);
+
+		appendStringInfo(&text, "%s%d processes %.2fx (%.2f..%.2f)", text.len > 0 ? ", " : "", processes, time.at,
+		                 time.low, time.high);
+	}
+	return text.data;
+}
+
 void WriteText(ExplainState *es, const StatementForecast &statement)
 {
 	const Forecast &forecast = statement.forecast;
@@ -114,6 +142,8 @@ void WriteText(ExplainState *es, const StatementForecast &statement)
 	if (forecast.has_opinion && forecast.parallel_fraction.HasOpinion())
 		Line(es, "Parallel Fraction: %.2f  (95%%: %.2f..%.2f)", FractionAt(forecast.parallel_fraction, 0),
 		     FractionAt(forecast.parallel_fraction, -kIntervalZ), FractionAt(forecast.parallel_fraction, kIntervalZ));
+	if (ShowsScalability(statement))
+		Line(es, "Scalability: %s", ScalabilityText(forecast.parallel_fraction));
 	for (int i = 0; i < statement.grant.num_operators; i++) {
 		const OperatorGrant &grant = statement.grant.operators[i];
 		const PlanNode &node = NodeOfSlot(statement, grant.memory_slot);
@@ -189,6 +219,22 @@ void WriteOperators(ExplainState *es, const StatementForecast &statement)
 	ExplainCloseGroup("Operators", "Operators", false, es);
 }
 
+void WriteScalability(ExplainState *es, const Estimate &parallel_fraction)
+{
+	ExplainOpenGroup("Scalability", "Scalability", false, es);
+	for (const int processes : kShownProcesses) {
+		const RelativeTime time = RelativeTime95(parallel_fraction, processes);
+
+		ExplainOpenGroup("Relative Time", nullptr, true, es);
+		ExplainPropertyInteger("Processes", nullptr, processes, es);
+		ExplainPropertyFloat("Relative Time", nullptr, time.at, 3, es);
+		ExplainPropertyFloat("Relative Time Low", nullptr, time.low, 3, es);
+		ExplainPropertyFloat("Relative Time High", nullptr, time.high, 3, es);
+		ExplainCloseGroup("Relative Time", nullptr, true, es);
+	}
+	ExplainCloseGroup("Scalability", "Scalability", false, es);
+}
+
 void WriteStructured(ExplainState *es, const StatementForecast &statement)
 {
 	const Forecast &forecast = statement.forecast;
@@ -209,6 +255,8 @@ void WriteStructured(ExplainState *es, const StatementForecast &statement)
 	ExplainPropertyInteger("Template", nullptr, static_cast<int64>(statement.graph.template_fingerprint), es);
 	ExplainPropertyInteger("Fingerprint", nullptr, static_cast<int64>(statement.graph.plan_fingerprint), es);
 	ExplainPropertyInteger("Model Version", nullptr, forecast.model_version, es);
+	if (ShowsScalability(statement))
+		WriteScalability(es, forecast.parallel_fraction);
 	if (forecast.has_opinion) {
 		WriteExperts(es, statement);
 		WriteOperators(es, statement);
@@ -224,7 +272,7 @@ void ExplainIfManaged(ExplainState *es, PlannedStmt *statement)
 
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "pg_wlm explain", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
-	const StatementForecast *forecast = ForecastStatement(statement);
+	const StatementForecast *forecast = ForecastStatement(statement, false);
 
 	MemoryContextSwitchTo(caller);
 	if (forecast->managed)

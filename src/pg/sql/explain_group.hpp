@@ -19,6 +19,9 @@ extern "C" {
 
 namespace wlm {
 
+/* For so many processes the time relative to one is shown, also by wlm.predict(). */
+inline constexpr int kShownProcesses[] = {2, 4, 8};
+
 /* Writes the group where `es` stands; in TEXT a few indented lines. */
 void ExplainForecast(ExplainState *es, const StatementForecast &statement);
 

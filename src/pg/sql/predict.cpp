@@ -12,6 +12,7 @@
 
 #include <cstring>
 
+#include "core/predict/scalability.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/sql/explain_group.hpp"
@@ -29,31 +30,46 @@ struct Subject {
 	bool fraction;
 	int32 plan_node_id;      /* negative: the whole statement */
 	const char *operator_name;
+	int32 processes = 0;     /* 0: not about a number of processes */
 };
 
-void PutRow(ReturnSetInfo *set, const Subject &subject, const char *expert, double share, const Estimate &estimate)
+/* Median and 95 % interval. */
+struct Range {
+	double at;
+	double low;
+	double high;
+};
+
+void PutRange(ReturnSetInfo *set, const Subject &subject, const char *expert, double share, const Range &range)
 {
-	double (*const at)(const Estimate &, double) = subject.fraction ? FractionAt : QuantityAt;
 	RowWriter row;
 
-	if (!estimate.HasOpinion())
-		return;
 	row.Text(subject.target);
 	if (subject.plan_node_id < 0)
 		row.Null();
 	else
 		row.Int4(subject.plan_node_id);
 	row.Text(subject.operator_name);
-	row.Text(expert);
-	if (std::isnan(share))
+	if (subject.processes == 0)
 		row.Null();
 	else
-		row.Float8(share);
-	row.Float8(at(estimate, 0));
-	row.Float8(at(estimate, -kIntervalZ));
-	row.Float8(at(estimate, kIntervalZ));
+		row.Int4(subject.processes);
+	row.Text(expert);
+	row.Number(share);
+	row.Float8(range.at);
+	row.Float8(range.low);
+	row.Float8(range.high);
 	row.Text(subject.unit);
 	row.Emit(set);
+}
+
+void PutRow(ReturnSetInfo *set, const Subject &subject, const char *expert, double share, const Estimate &estimate)
+{
+	double (*const at)(const Estimate &, double) = subject.fraction ? FractionAt : QuantityAt;
+
+	if (estimate.HasOpinion())
+		PutRange(set, subject, expert, share,
+		         {at(estimate, 0), at(estimate, -kIntervalZ), at(estimate, kIntervalZ)});
 }
 
 /* The mixture first, then each expert that has an opinion; shares may be null: not recorded for this target. */
@@ -64,6 +80,37 @@ void PutSubject(ReturnSetInfo *set, const Subject &subject, const Estimate &mixt
 	for (int expert = 0; expert < kNumExperts; expert++)
 		PutRow(set, subject, kExperts[expert].name, shares != nullptr ? static_cast<double>(shares[expert]) : NAN,
 		       *answers[expert]);
+}
+
+/* Time with several processes relative to one. */
+void PutScalability(ReturnSetInfo *set, const Estimate &parallel_fraction)
+{
+	if (!parallel_fraction.HasOpinion())
+		return;
+	for (const int processes : kShownProcesses) {
+		const RelativeTime time =
+			RelativeTimeWith(parallel_fraction, static_cast<float>(processes), static_cast<float>(kIntervalZ));
+
+		PutRange(set, {"relative_time", "ratio", false, -1, nullptr, processes}, "mixture", 1.0,
+		         {time.at, time.low, time.high});
+	}
+}
+
+/* What an operator needs to stay in memory, and what it writes to temporary files if it is not given that. */
+void PutOperator(ReturnSetInfo *set, const StatementForecast &statement, int slot)
+{
+	const Forecast &forecast = statement.forecast;
+	const PlanNode &node = statement.graph.nodes[statement.graph.memory_node[slot]];
+	const Estimate *answers[kNumExperts];
+
+	for (int i = 0; i < kNumExperts; i++)
+		answers[i] = &forecast.answers[i].memory[slot];
+	PutSubject(set, {"operator_memory", "kB", false, node.plan_node_id, NodeName(node)}, forecast.memory[slot], answers,
+	           forecast.memory_share);
+	for (int i = 0; i < kNumExperts; i++)
+		answers[i] = &forecast.answers[i].temp[slot];
+	PutSubject(set, {"operator_temp", "kB", false, node.plan_node_id, NodeName(node)}, forecast.temp[slot], answers,
+	           nullptr);
 }
 
 void PutForecast(ReturnSetInfo *set, const StatementForecast &statement)
@@ -78,18 +125,12 @@ void PutForecast(ReturnSetInfo *set, const StatementForecast &statement)
 		answers[i] = &forecast.answers[i].parallel_fraction;
 	PutSubject(set, {"parallel_fraction", "fraction", true, -1, nullptr}, forecast.parallel_fraction, answers,
 	           nullptr);
+	PutScalability(set, forecast.parallel_fraction);
 	for (int i = 0; i < kNumExperts; i++)
 		answers[i] = &forecast.answers[i].query_memory;
 	PutSubject(set, {"query_memory", "kB", false, -1, nullptr}, forecast.query_memory, answers, forecast.memory_share);
-
-	for (int slot = 0; slot < forecast.num_memory_nodes; slot++) {
-		const PlanNode &node = statement.graph.nodes[statement.graph.memory_node[slot]];
-
-		for (int i = 0; i < kNumExperts; i++)
-			answers[i] = &forecast.answers[i].memory[slot];
-		PutSubject(set, {"operator_memory", "kB", false, node.plan_node_id, NodeName(node)}, forecast.memory[slot],
-		           answers, forecast.memory_share);
-	}
+	for (int slot = 0; slot < forecast.num_memory_nodes; slot++)
+		PutOperator(set, statement, slot);
 }
 
 /* One row of text per line. */
@@ -118,7 +159,7 @@ WLM_FUNCTION(wlm_predict)
 	wlm::RequireSharedState();
 	ReturnSetInfo *set = wlm::BeginRows(fcinfo);
 	PlannedStmt *statement = wlm::PlanText(sql, "predict()");
-	const wlm::StatementForecast *forecast = wlm::ForecastStatement(statement);
+	const wlm::StatementForecast *forecast = wlm::ForecastStatement(statement, true);
 
 	if (!forecast->forecast.has_opinion)
 		ereport(NOTICE, (errmsg("no expert has an opinion on this plan"),
@@ -135,7 +176,7 @@ WLM_FUNCTION(wlm_explain)
 	wlm::RequireSharedState();
 	ReturnSetInfo *set = wlm::BeginValues(fcinfo);
 	PlannedStmt *statement = wlm::PlanText(sql, "explain()");
-	const wlm::StatementForecast *forecast = wlm::ForecastStatement(statement);
+	const wlm::StatementForecast *forecast = wlm::ForecastStatement(statement, false);
 	ExplainState *es = NewExplainState();
 
 	es->costs = true;
