@@ -22,6 +22,7 @@ class Samples {
 	/* False, and nothing added, if the sample does not decode. */
 	bool Add(std::span<const std::byte> encoded);
 	void Add(const Sample &sample);
+	void Reserve(size_t samples, size_t bytes); /* so that Add() does not take twice the memory while it grows */
 
 	size_t size() const { return offsets_.size(); }
 	size_t bytes() const { return bytes_.size(); }

@@ -1,19 +1,20 @@
 /*
  * blob_format.hpp
  *
- * What the blobs of all experts have in common: header, checksum, fields one
+ * What the blobs of all models have in common: header, checksum, fields one
  * after the other. The format stands at the head of model_blob.cpp.
  */
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 #include <type_traits>
 
+#include "core/hash.hpp"
 #include "core/learn/model_blob.hpp"
-#include "core/predict/forecast.hpp"
 
 namespace wlm {
 
@@ -61,10 +62,21 @@ class BlobReader {
 	bool ok_ = true;
 };
 
-/* Header and checksum of a blob whose payload is in place. */
-void WriteHeader(std::span<std::byte> blob, ExpertId expert) noexcept;
+/* 64 bits of chained SplitMix64 over 8-byte words, the last one filled with zeros. Against damage, not against an adversary. */
+inline uint64_t ChainedChecksum(uint64_t sum, std::span<const std::byte> bytes) noexcept
+{
+	for (size_t i = 0; i < bytes.size(); i += sizeof(uint64_t)) {
+		uint64_t word = 0;
+		std::memcpy(&word, bytes.data() + i, std::min(sizeof(word), bytes.size() - i));
+		sum = Combine(sum, word);
+	}
+	return sum;
+}
 
-/* kOk if it is a whole, undamaged blob of this expert; its numbers are still to be checked. */
-BlobStatus CheckHeader(std::span<const std::byte> blob, ExpertId expert) noexcept;
+/* Header and checksum of a blob whose payload is in place. */
+void WriteHeader(std::span<std::byte> blob, ModelId model) noexcept;
+
+/* kOk if it is a whole, undamaged blob of this model; its numbers are still to be checked. */
+BlobStatus CheckHeader(std::span<const std::byte> blob, ModelId model) noexcept;
 
 }  // namespace wlm

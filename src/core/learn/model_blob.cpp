@@ -8,19 +8,19 @@
  *   offset  bytes  field
  *        0      8  magic, "wlmmodel" as one 64-bit number
  *        8      4  format version
- *       12      4  expert (ExpertId)
+ *       12      4  model (ModelId)
  *       16      8  bytes of the payload
  *       24      8  checksum over bytes 0..23 and the payload
  *       32         payload
  *
- * Payload of the planner expert:
+ * Payload of the planner:
  *        0      4  number of memory classes
  *        4      4  regressors per regression
  *        8      8  observations
  *       16         regressions: time, query memory, one per memory class; each is
  *                  weights[R], covariance[R][R], noise variance, evidence (floats)
  *
- * Payload of the recall expert:
+ * Payload of recall:
  *        0      4  operators per entry at most
  *        4      4  sketch buckets
  *        8      4  entries that follow
@@ -32,15 +32,15 @@
  *                  scale sums (5 floats), and for each operator needed (4 floats),
  *                  lower bound, spill share (floats), kind (4)
  *
- * The checksum is 64 bits of chained SplitMix64 over 8-byte words, the last one
- * filled with zeros. It guards against damage, not against an adversary.
+ * Payload of trees, graph, neighbours and gate: the model itself, byte by byte, as
+ * its own header file says (model_in_place.cpp).
+ *
+ * The checksum is ChainedChecksum() of blob_format.hpp.
  */
 #include "core/learn/model_blob.hpp"
 
-#include <algorithm>
-#include <cstring>
+#include <cstdint>
 
-#include "core/hash.hpp"
 #include "core/learn/blob_format.hpp"
 #include "core/predict/regression.hpp"
 #include "core/predict/shared_words.hpp"
@@ -57,17 +57,30 @@ constexpr uint32_t kNumClasses = static_cast<uint32_t>(MemoryClass::kNumClasses)
 constexpr size_t kRegressionBytes = (kMaxRegressors + kMaxRegressors * kMaxRegressors + 2) * sizeof(float);
 constexpr size_t kPlannerBytes = 16 + (2 + kNumClasses) * kRegressionBytes;
 
+/* Over all but itself. */
 uint64_t Checksum(std::span<const std::byte> blob) noexcept
 {
-	uint64_t sum = kMagic;
-	for (size_t i = 0; i < blob.size(); i += sizeof(uint64_t)) {
-		if (i == kChecksumAt)
-			continue;
-		uint64_t word = 0;
-		std::memcpy(&word, blob.data() + i, std::min(sizeof(word), blob.size() - i));
-		sum = Combine(sum, word);
-	}
-	return sum;
+	return ChainedChecksum(ChainedChecksum(kMagic, blob.first(kChecksumAt)), blob.subspan(kBlobHeaderBytes));
+}
+
+struct BlobHead {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t model;
+	uint64_t payload_bytes;
+	uint64_t checksum;
+};
+
+BlobHead GetHead(std::span<const std::byte> blob) noexcept
+{
+	BlobReader reader(blob);
+	BlobHead head;
+	reader.Get(&head.magic);
+	reader.Get(&head.version);
+	reader.Get(&head.model);
+	reader.Get(&head.payload_bytes);
+	reader.Get(&head.checksum);
+	return head;
 }
 
 void PutRegression(BlobWriter *writer, const Regression &regression) noexcept
@@ -91,57 +104,46 @@ void GetRegression(BlobReader *reader, Regression *regression) noexcept
 
 }  // namespace
 
-void WriteHeader(std::span<std::byte> blob, ExpertId expert) noexcept
+void WriteHeader(std::span<std::byte> blob, ModelId model) noexcept
 {
 	BlobWriter writer(blob.data());
 	writer.Put(kMagic);
 	writer.Put(kVersion);
-	writer.Put(static_cast<uint32_t>(expert));
+	writer.Put(static_cast<uint32_t>(model));
 	writer.Put(static_cast<uint64_t>(blob.size() - kBlobHeaderBytes));
 	writer.Put(Checksum(blob));
 }
 
-BlobStatus CheckHeader(std::span<const std::byte> blob, ExpertId expert) noexcept
+BlobStatus CheckHeader(std::span<const std::byte> blob, ModelId model) noexcept
 {
 	if (blob.size() < kBlobHeaderBytes)
 		return BlobStatus::kTooShort;
-	BlobReader reader(blob);
-	uint64_t magic;
-	uint64_t payload_bytes;
-	uint64_t checksum;
-	uint32_t version;
-	uint32_t blob_expert;
-	reader.Get(&magic);
-	reader.Get(&version);
-	reader.Get(&blob_expert);
-	reader.Get(&payload_bytes);
-	reader.Get(&checksum);
-	if (magic != kMagic)
+	const BlobHead head = GetHead(blob);
+	if (head.magic != kMagic)
 		return BlobStatus::kNotAModel;
-	if (version != kVersion)
+	if (head.version != kVersion)
 		return BlobStatus::kForeignVersion;
-	if (blob_expert != expert)
+	if (head.model != model)
 		return BlobStatus::kOtherExpert;
-	if (payload_bytes != blob.size() - kBlobHeaderBytes)
+	if (head.payload_bytes != blob.size() - kBlobHeaderBytes)
 		return BlobStatus::kWrongLength;
-	return checksum == Checksum(blob) ? BlobStatus::kOk : BlobStatus::kDamaged;
+	return head.checksum == Checksum(blob) ? BlobStatus::kOk : BlobStatus::kDamaged;
 }
 
-const char *BlobStatusText(BlobStatus status) noexcept
+ModelId BlobModel(std::span<const std::byte> blob) noexcept
 {
-	switch (status) {
-		case BlobStatus::kOk: return "model is valid";
-		case BlobStatus::kTooShort: return "model is shorter than its header";
-		case BlobStatus::kNotAModel: return "not a pg_wlm model, or written on a machine with another byte order";
-		case BlobStatus::kForeignVersion: return "model has a format version that this pg_wlm does not know";
-		case BlobStatus::kOtherExpert: return "model belongs to another expert";
-		case BlobStatus::kWrongLength: return "model is truncated or has bytes to spare";
-		case BlobStatus::kDamaged: return "model is damaged: its checksum does not match";
-		case BlobStatus::kForeignShape: return "model was built for other dimensions than this pg_wlm uses";
-		case BlobStatus::kInsane: return "model holds numbers that cannot be right";
-		case BlobStatus::kNumStatuses: break;
-	}
-	return "unknown model status";
+	const BlobHead head = GetHead(blob);
+	const bool known = head.magic == kMagic && head.version == kVersion && head.model < kNumModels;
+	return known ? static_cast<ModelId>(head.model) : kNumModels;
+}
+
+size_t BlobLength(std::span<const std::byte> header) noexcept
+{
+	const BlobHead head = GetHead(header);
+	if (header.size() < kBlobHeaderBytes || head.magic != kMagic || head.version != kVersion ||
+	    head.payload_bytes > SIZE_MAX - kBlobHeaderBytes)
+		return 0;
+	return kBlobHeaderBytes + static_cast<size_t>(head.payload_bytes);
 }
 
 size_t BlobBytes(const PlannerModel &) noexcept { return kBlobHeaderBytes + kPlannerBytes; }
@@ -159,13 +161,13 @@ bool WriteBlob(const PlannerModel &shared, std::span<std::byte> blob) noexcept
 	PutRegression(&writer, model.query_memory);
 	for (const Regression &regression : model.memory)
 		PutRegression(&writer, regression);
-	WriteHeader(blob.first(BlobBytes(shared)), kPlannerExpert);
+	WriteHeader(blob.first(BlobBytes(shared)), kPlannerModel);
 	return true;
 }
 
 BlobStatus ReadBlob(std::span<const std::byte> blob, PlannerModel *target) noexcept
 {
-	const BlobStatus status = CheckHeader(blob, kPlannerExpert);
+	const BlobStatus status = CheckHeader(blob, kPlannerModel);
 	if (status != BlobStatus::kOk)
 		return status;
 	BlobReader reader(blob.subspan(kBlobHeaderBytes));

@@ -42,6 +42,7 @@ enum class BlobStatus : uint8_t {
 	kDamaged,        /* the checksum does not fit */
 	kForeignShape,   /* other numbers of regressors, operators or buckets */
 	kInsane,         /* NaN, infinite or absurd numbers */
+	kMisaligned,     /* used in place, but not at a multiple of 8 bytes: the caller's mistake */
 	kNumStatuses
 };
 
@@ -65,7 +66,10 @@ BlobStatus ReadBlob(std::span<const std::byte> blob, RecallStore *store) noexcep
  */
 size_t InPlaceBlobBytes(size_t model_bytes) noexcept;
 void WriteInPlaceBlob(ModelId which, std::span<const std::byte> model, std::span<std::byte> blob) noexcept;
-/* Header, checksum and every number of the model. On kOk *model is the payload inside of blob. */
+/*
+ * Header, checksum and every number of the model. On kOk *model is the payload inside of blob. The blob itself
+ * must stand at a multiple of 8 bytes (the header is 32 bytes long).
+ */
 BlobStatus CheckInPlaceBlob(std::span<const std::byte> blob, ModelId which, std::span<const std::byte> *model) noexcept;
 
 /* Which model a blob says it is, by its header alone; kNumModels if it is no blob of this format version. */

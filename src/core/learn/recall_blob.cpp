@@ -2,12 +2,15 @@
  * recall_blob.cpp
  *
  * The recall store as a blob: only entries in use, only operators that they
- * have. The format stands at the head of model_blob.cpp.
+ * have. The format stands at the head of model_blob.cpp; in the head the number of
+ * experts follows that of sketch buckets, in each entry the losses (2 targets, for
+ * each expert its excess, then its scores, floats) follow the scale sums.
  */
 #include <initializer_list>
 
 #include "core/learn/blob_format.hpp"
 #include "core/learn/model_blob.hpp"
+#include "core/predict/gate.hpp"
 #include "core/predict/moments.hpp"
 #include "core/predict/recall_access.hpp"
 
@@ -15,9 +18,10 @@ namespace wlm {
 
 namespace {
 
-constexpr size_t kRecallHeadBytes = 24;
+constexpr size_t kRecallHeadBytes = 28;
 constexpr size_t kMomentsBytes = 4 * sizeof(float);
-constexpr size_t kEntryBytes = 16 + 3 * kMomentsBytes + (1 + kSketchBuckets + 5) * sizeof(float);
+constexpr size_t kEntryBytes =
+	16 + 3 * kMomentsBytes + (1 + kSketchBuckets + 5) * sizeof(float) + sizeof(TemplateLosses);
 constexpr size_t kOperatorBytes = kMomentsBytes + 2 * sizeof(float) + sizeof(uint32_t);
 
 void PutEntry(BlobWriter *writer, const RecallEntry &entry) noexcept
@@ -31,6 +35,7 @@ void PutEntry(BlobWriter *writer, const RecallEntry &entry) noexcept
 	writer->Put(entry.time_sketch);
 	for (const float sum : {entry.scale_weight, entry.scale_x, entry.scale_y, entry.scale_xx, entry.scale_xy})
 		writer->Put(sum);
+	writer->Put(entry.losses);
 	for (int i = 0; i < entry.num_operators; i++) {
 		const OperatorMemory &op = entry.operators[i];
 		writer->Put(op.needed);
@@ -58,6 +63,7 @@ bool GetEntry(BlobReader *reader, RecallEntry *entry) noexcept
 	reader->Get(&entry->time_sketch);
 	for (float *sum : {&entry->scale_weight, &entry->scale_x, &entry->scale_y, &entry->scale_xx, &entry->scale_xy})
 		reader->Get(sum);
+	reader->Get(&entry->losses);
 	for (uint32_t i = 0; i < num_operators; i++) {
 		OperatorMemory *op = &entry->operators[i];
 		uint32_t kind;
@@ -73,6 +79,7 @@ bool GetEntry(BlobReader *reader, RecallEntry *entry) noexcept
 struct RecallHead {
 	uint32_t max_operators;
 	uint32_t sketch_buckets;
+	uint32_t experts; /* of the losses */
 	uint32_t num_entries;
 	uint32_t clock;
 	uint64_t observations;
@@ -83,6 +90,7 @@ RecallHead GetRecallHead(BlobReader *reader) noexcept
 	RecallHead head;
 	reader->Get(&head.max_operators);
 	reader->Get(&head.sketch_buckets);
+	reader->Get(&head.experts);
 	reader->Get(&head.num_entries);
 	reader->Get(&head.clock);
 	reader->Get(&head.observations);
@@ -115,24 +123,26 @@ bool WriteBlob(const RecallStore &store, std::span<std::byte> blob) noexcept
 	BlobWriter writer(blob.data() + kBlobHeaderBytes);
 	writer.Put(static_cast<uint32_t>(kRecallOperators));
 	writer.Put(static_cast<uint32_t>(kSketchBuckets));
+	writer.Put(static_cast<uint32_t>(kNumExperts));
 	writer.Put(num_entries);
 	writer.Put(store.clock.load(std::memory_order_relaxed));
 	writer.Put(store.observations);
 	for (uint32_t i = 0; i < store.capacity; i++)
 		if (store.entries()[i].fingerprint != 0)
 			PutEntry(&writer, store.entries()[i]);
-	WriteHeader(blob.first(bytes), kRecallExpert);
+	WriteHeader(blob.first(bytes), kRecallModel);
 	return true;
 }
 
 BlobStatus ReadBlob(std::span<const std::byte> blob, RecallStore *store) noexcept
 {
-	const BlobStatus status = CheckHeader(blob, kRecallExpert);
+	const BlobStatus status = CheckHeader(blob, kRecallModel);
 	if (status != BlobStatus::kOk)
 		return status;
 	BlobReader reader(blob.subspan(kBlobHeaderBytes));
 	const RecallHead head = GetRecallHead(&reader);
-	if (head.max_operators != kRecallOperators || head.sketch_buckets != kSketchBuckets)
+	if (head.max_operators != kRecallOperators || head.sketch_buckets != kSketchBuckets ||
+	    head.experts != kNumExperts)
 		return BlobStatus::kForeignShape;
 
 	/* once without touching the store, then once more for good */
@@ -141,7 +151,7 @@ BlobStatus ReadBlob(std::span<const std::byte> blob, RecallStore *store) noexcep
 	for (uint32_t i = 0; i < head.num_entries; i++) {
 		if (!GetEntry(&reader, &entry))
 			return reader.ok() ? BlobStatus::kInsane : BlobStatus::kWrongLength;
-		if (!IsSane(entry))
+		if (!IsSane(entry) || !IsSane(entry.losses.time) || !IsSane(entry.losses.operator_memory))
 			return BlobStatus::kInsane;
 	}
 	if (!reader.AtEnd())

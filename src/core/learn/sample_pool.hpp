@@ -44,7 +44,81 @@ class SamplePool {
 	void LimitRoles() noexcept;
 
   private:
-	/* the implementer's */
+	static constexpr uint32_t kNone = UINT32_MAX;
+	/* Roles by hash: inside a bucket no group of them may crowd out the others. */
+	static constexpr uint32_t kRoleGroups = 32;
+
+	/* One sample: where it is, what eviction needs to know, and its links in chain and heap (entries' numbers). */
+	struct Entry {
+		uint64_t fingerprint;
+		uint64_t role;
+		int64_t last_seen;
+		uint64_t at;       /* of its block in the data */
+		uint32_t bytes;    /* of the sample */
+		uint32_t place;    /* in the order */
+		uint32_t next;     /* in the chain of its hash, or of the free ones */
+		uint32_t child;
+		uint32_t sibling;
+		uint32_t previous; /* left sibling, or the parent of a first child */
+		uint32_t bucket;   /* of duration */
+		uint32_t group;    /* of its role */
+	};
+
+	/* Stands before every sample; blocks follow each other without gaps, in multiples of 8 bytes. */
+	struct Block {
+		uint32_t entry; /* kNone = given up */
+		uint32_t bytes; /* with this header */
+	};
+
+	struct Layout {
+		uint64_t heads_at, order_at, entries_at, data_at, end; /* offsets from the pool */
+		uint32_t num_heads, capacity;
+	};
+	static Layout LayoutFor(uint64_t sample_bytes) noexcept;
+
+	template <class T>
+	T *At(uint64_t offset) noexcept
+	{
+		return reinterpret_cast<T *>(reinterpret_cast<std::byte *>(this) + offset);
+	}
+	template <class T>
+	const T *At(uint64_t offset) const noexcept
+	{
+		return reinterpret_cast<const T *>(reinterpret_cast<const std::byte *>(this) + offset);
+	}
+	Entry *entries() noexcept { return At<Entry>(layout_.entries_at); }
+	const Entry *entries() const noexcept { return At<Entry>(layout_.entries_at); }
+	uint32_t *order() noexcept { return At<uint32_t>(layout_.order_at); }
+	const uint32_t *order() const noexcept { return At<uint32_t>(layout_.order_at); }
+	Block *BlockAt(uint64_t at) noexcept { return At<Block>(layout_.data_at + at); }
+	std::span<std::byte> Bytes(uint32_t entry) noexcept;
+
+	uint32_t *Head(uint64_t fingerprint) noexcept;
+	uint32_t Find(uint64_t fingerprint) noexcept;
+	bool IsOlder(uint32_t a, uint32_t b) const noexcept;
+
+	uint32_t Meld(uint32_t a, uint32_t b) noexcept;
+	uint32_t MeldChildren(uint32_t entry) noexcept;
+	void PutInHeap(uint32_t entry) noexcept;
+	void TakeFromHeap(uint32_t entry) noexcept;
+
+	void Describe(uint32_t entry, const Sample &sample) noexcept;
+	void Insert(const Sample &sample) noexcept;
+	void Remove(uint32_t entry) noexcept;
+	bool MakeRoom(uint64_t block_bytes) noexcept;
+	void GiveUpOne() noexcept;
+	void Compact() noexcept;
+
+	Layout layout_;
+	uint64_t data_bytes_;
+	uint64_t data_end_;  /* behind the last block */
+	uint64_t data_live_; /* of it, in blocks of samples that are still here */
+	int64_t num_added_;
+	int64_t num_given_up_;
+	uint32_t size_;
+	uint32_t free_;      /* first of the chain of unused entries */
+	uint32_t counts_[kDurationBuckets][kRoleGroups];
+	uint32_t roots_[kDurationBuckets][kRoleGroups]; /* heaps, the oldest on top */
 };
 
 }  // namespace wlm
