@@ -11,6 +11,7 @@
 #include "core/predict/gate.hpp"
 #include "core/predict/graph_model.hpp"
 #include "core/predict/neighbour_store.hpp"
+#include "core/predict/trees_model.hpp"
 
 namespace wlm {
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr uintptr_t kModelAlignment = 8;
 
+bool HasTreesLength(std::span<const std::byte> model) noexcept { return TreesModelBytes(model) == model.size(); }
 bool HasGraphLength(std::span<const std::byte> model) noexcept { return GraphModelBytes() == model.size(); }
 
 /* How a model is judged; the models that are not used in place have no line. */
@@ -29,6 +31,7 @@ struct InPlace {
 };
 
 constexpr InPlace kInPlace[] = {
+	{kTreesModel, HasTreesLength, TreesModelIsSane, BlobStatus::kWrongLength},
 	{kGraphModel, HasGraphLength, GraphModelIsSane, BlobStatus::kForeignShape},
 	{kNeighboursModel, nullptr, NeighbourStoreIsSane, BlobStatus::kWrongLength},
 	{kGateModel, nullptr, GateModelIsSane, BlobStatus::kWrongLength},
