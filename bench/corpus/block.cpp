@@ -30,10 +30,7 @@ std::vector<Reference> Block::References() const
 	return references;
 }
 
-int BlockWriter::DrawJoins()
-{
-	return static_cast<int>(dice_.Weighted({10, 18, 20, 16, 12, 9, 6, 5, 4}));
-}
+int BlockWriter::DrawJoins() { return static_cast<int>(dice_.Weighted({10, 18, 20, 16, 12, 9, 6, 5, 4})); }
 
 const Table &BlockWriter::DrawTable()
 {
@@ -47,8 +44,8 @@ std::string BlockWriter::KeyCondition(const Key &key, const std::string &child, 
 {
 	std::string text;
 	for (const auto &[child_column, parent_column] : key.columns)
-		text += (text.empty() ? "" : " AND ") + child + "." + catalog_.tables[key.child].columns[child_column].name + " = " + parent + "." +
-		        catalog_.tables[key.parent].columns[parent_column].name;
+		text += (text.empty() ? "" : " AND ") + child + "." + catalog_.tables[key.child].columns[child_column].name +
+			" = " + parent + "." + catalog_.tables[key.parent].columns[parent_column].name;
 	return text;
 }
 
@@ -94,7 +91,8 @@ bool BlockWriter::JoinOne(Block &block, bool &has_outer)
 					continue;
 				const Table *target = &catalog_.tables[to_parent ? key.parent : key.child];
 				// A table again is a self-join through the key; children multiply rows. Both have their place, but not in each query.
-				const bool is_again = std::any_of(block.sources.begin(), block.sources.end(), [&](const Source &s) { return s.table == target; });
+				const bool is_again = std::any_of(block.sources.begin(), block.sources.end(),
+				                                  [&](const Source &s) { return s.table == target; });
 				edges.push_back({&key, i, to_parent});
 				weights.push_back((to_parent ? 3.0 : 1.0) * (is_again ? 0.15 : 1.0));
 			}
@@ -105,13 +103,14 @@ bool BlockWriter::JoinOne(Block &block, bool &has_outer)
 	const Edge edge = edges[dice_.Weighted(weights)];
 	const Source added = {&catalog_.tables[edge.to_parent ? edge.key->parent : edge.key->child], NextAlias()};
 	const std::string old_alias = block.sources[edge.source].alias;
-	std::string condition = edge.to_parent ? KeyCondition(*edge.key, old_alias, added.alias) : KeyCondition(*edge.key, added.alias, old_alias);
+	std::string condition = edge.to_parent ? KeyCondition(*edge.key, old_alias, added.alias)
+										   : KeyCondition(*edge.key, added.alias, old_alias);
 	const char *verb = " JOIN ";
 	switch (dice_.Weighted({8.0, 1.6, 0.2, has_outer ? 0.0 : 0.25})) {
-	case 1: verb = " LEFT JOIN "; break;
-	case 2: verb = " RIGHT JOIN "; break;
-	case 3: verb = " FULL JOIN "; break;
-	default: break;
+		case 1: verb = " LEFT JOIN "; break;
+		case 2: verb = " RIGHT JOIN "; break;
+		case 3: verb = " FULL JOIN "; break;
+		default: break;
 	}
 	has_outer = has_outer || verb[1] != 'J';
 	if (verb[1] == 'L' && dice_.Chance(0.4))

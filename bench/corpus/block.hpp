@@ -1,4 +1,5 @@
-// A block: tables joined along keys, with predicates. The stuff that all shapes of queries are made of. `alias` is what columns are named by.
+// A block: tables joined along keys, with predicates. The stuff that all shapes of queries are made of. `alias` is what columns
+// are named by.
 #pragma once
 
 #include <string>
@@ -35,8 +36,8 @@ struct Block {
 
 struct BlockOptions {
 	int joins = 0;
-	double predicates = 1.5;  // how many to expect
-	bool has_subqueries = true;  // EXISTS and the like among the predicates
+	double predicates = 1.5;       // how many to expect
+	bool has_subqueries = true;    // EXISTS and the like among the predicates
 	const Table *start = nullptr;  // a random one if null
 };
 
@@ -55,7 +56,8 @@ class BlockWriter {
 
 	const Table &DrawTable();
 
-	// A condition on one source; its selectivity is anything from one in a hundred thousand to nearly all. Empty if no column is fit for one.
+	// A condition on one source; its selectivity is anything from one in a hundred thousand to nearly all. Empty if no column is
+	// fit for one.
 	std::string Predicate(const Source &source);
 
 	// [NOT] EXISTS, [NOT] IN, comparisons with (correlated) scalar sub-queries; empty if the source has no key.

@@ -37,14 +37,17 @@ Kind KindOf(const std::string &category, const std::string &type)
 
 void ReadTables(Session &session, Catalog &catalog, Places &places)
 {
-	const auto rows = session.Ask(
-		"SELECT c.oid, n.nspname, c.relname, (SELECT sum(greatest(p.reltuples, 0)) FROM pg_class p WHERE p.oid = c.oid OR p.oid IN "
-		"(SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf AND c.relkind = 'p') AND p.oid <> c.oid) "
-		"FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-		"WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND c.relname <> 'corpus_key' "
-		"AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' "
-		"AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') "
-		"ORDER BY n.nspname, c.relname");
+	const auto rows =
+		session.Ask("SELECT c.oid, n.nspname, c.relname, (SELECT sum(greatest(p.reltuples, 0)) FROM pg_class p WHERE "
+	                "p.oid = c.oid OR p.oid IN "
+	                "(SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf AND c.relkind = 'p') AND p.oid <> c.oid) "
+	                "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+	                "WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND c.relname "
+	                "<> 'corpus_key' "
+	                "AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%' "
+	                "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = "
+	                "c.oid AND d.deptype = 'e') "
+	                "ORDER BY n.nspname, c.relname");
 	for (const auto &row : rows) {
 		Table table;
 		table.name = Identifier(row[1]) + "." + Identifier(row[2]);
@@ -60,15 +63,19 @@ void ReadTables(Session &session, Catalog &catalog, Places &places)
 
 // Statistics with those of partitions in (inherited) where there are both.
 constexpr const char *kStatistics =
-	"(SELECT DISTINCT ON (starelid, staattnum) starelid, staattnum, stainherit FROM pg_statistic ORDER BY starelid, staattnum, stainherit DESC) AS pick "
+	"(SELECT DISTINCT ON (starelid, staattnum) starelid, staattnum, stainherit FROM pg_statistic ORDER BY starelid, "
+    "staattnum, "
+	"stainherit DESC) AS pick "
 	"JOIN pg_class c ON c.oid = pick.starelid JOIN pg_namespace n ON n.oid = c.relnamespace "
 	"JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = pick.staattnum "
-	"JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND s.inherited = pick.stainherit";
+	"JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND s.inherited "
+    "= pick.stainherit";
 
 void ReadColumns(Session &session, Catalog &catalog, Places &places)
 {
-	for (const auto &row : session.Ask("SELECT a.attrelid, a.attnum, a.attname, t.typname, t.typcategory FROM pg_attribute a "
-	                                   "JOIN pg_type t ON t.oid = a.atttypid WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, 2")) {
+	for (const auto &row :
+	     session.Ask("SELECT a.attrelid, a.attnum, a.attname, t.typname, t.typcategory FROM pg_attribute a "
+	                 "JOIN pg_type t ON t.oid = a.atttypid WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, 2")) {
 		const auto table = places.tables.find(row[0]);
 		if (table == places.tables.end())
 			continue;
@@ -83,20 +90,26 @@ void ReadColumns(Session &session, Catalog &catalog, Places &places)
 	const auto find = [&](const std::vector<std::string> &row) -> Column * {
 		const auto table = places.tables.find(row[0]);
 		const auto column = places.columns.find({row[0], row[1]});
-		return table == places.tables.end() || column == places.columns.end() ? nullptr : &catalog.tables[table->second].columns[column->second];
+		return table == places.tables.end() || column == places.columns.end()
+			? nullptr
+			: &catalog.tables[table->second].columns[column->second];
 	};
-	for (const auto &row : session.Ask(std::string("SELECT c.oid, a.attnum, s.null_frac, s.n_distinct, s.avg_width FROM ") + kStatistics)) {
+	for (const auto &row : session.Ask(
+			 std::string("SELECT c.oid, a.attnum, s.null_frac, s.n_distinct, s.avg_width FROM ") + kStatistics)) {
 		if (Column *column = find(row)) {
 			const double distinct = std::atof(row[3].c_str());
 			column->null_fraction = std::atof(row[2].c_str());
-			column->distinct = std::max(1.0, distinct < 0.0 ? -distinct * catalog.tables[places.tables[row[0]]].rows : distinct);
+			column->distinct =
+				std::max(1.0, distinct < 0.0 ? -distinct * catalog.tables[places.tables[row[0]]].rows : distinct);
 			column->width = std::atof(row[4].c_str());
 		}
 	}
-	for (const auto &row : session.Ask(std::string("SELECT c.oid, a.attnum, v.kind, v.value FROM ") + kStatistics +
-	                                   " CROSS JOIN LATERAL (SELECT 'c' AS kind, i, value FROM unnest(s.most_common_vals::text::text[]) "
-	                                   "WITH ORDINALITY AS m(value, i) UNION ALL SELECT 'b', i, value FROM unnest(s.histogram_bounds::text::text[]) "
-	                                   "WITH ORDINALITY AS h(value, i)) AS v ORDER BY 1, 2, 3, v.i")) {
+	for (const auto &row :
+	     session.Ask(std::string("SELECT c.oid, a.attnum, v.kind, v.value FROM ") + kStatistics +
+	                 " CROSS JOIN LATERAL (SELECT 'c' AS kind, i, value FROM unnest(s.most_common_vals::text::text[]) "
+	                 "WITH ORDINALITY AS m(value, i) UNION ALL SELECT 'b', i, value FROM "
+	                 "unnest(s.histogram_bounds::text::text[]) "
+	                 "WITH ORDINALITY AS h(value, i)) AS v ORDER BY 1, 2, 3, v.i")) {
 		Column *column = row[3].size() <= kLongValue ? find(row) : nullptr;
 		if (column != nullptr)
 			(row[2] == "c" ? column->common : column->bounds).push_back(row[3]);
@@ -109,7 +122,8 @@ void AddKey(Catalog &catalog, const Places &places, const std::vector<std::strin
 	const auto parent = places.tables.find(row[2]);
 	const auto child_column = places.columns.find({row[0], row[1]});
 	const auto parent_column = places.columns.find({row[2], row[3]});
-	if (child == places.tables.end() || parent == places.tables.end() || child_column == places.columns.end() || parent_column == places.columns.end())
+	if (child == places.tables.end() || parent == places.tables.end() || child_column == places.columns.end() ||
+	    parent_column == places.columns.end())
 		return;
 	const std::pair<size_t, size_t> columns = {child_column->second, parent_column->second};
 	catalog.tables[child->second].columns[columns.first].is_key = true;
@@ -127,8 +141,10 @@ void AddKey(Catalog &catalog, const Places &places, const std::vector<std::strin
 
 void ReadKeys(Session &session, Catalog &catalog, const Places &places)
 {
-	for (const auto &row : session.Ask("SELECT k.conrelid, u.child, k.confrelid, u.parent, u.i FROM pg_constraint k CROSS JOIN LATERAL "
-	                                   "unnest(k.conkey, k.confkey) WITH ORDINALITY AS u(child, parent, i) WHERE k.contype = 'f' ORDER BY k.oid, u.i"))
+	for (const auto &row :
+	     session.Ask("SELECT k.conrelid, u.child, k.confrelid, u.parent, u.i FROM pg_constraint k CROSS JOIN LATERAL "
+	                 "unnest(k.conkey, k.confkey) WITH ORDINALITY AS u(child, parent, i) WHERE k.contype = 'f' ORDER "
+	                 "BY k.oid, u.i"))
 		AddKey(catalog, places, row);
 	if (session.Ask("SELECT to_regclass('corpus.corpus_key') IS NOT NULL")[0][0] == "t")
 		for (const auto &row : session.Ask(
@@ -138,10 +154,12 @@ void ReadKeys(Session &session, Catalog &catalog, const Places &places)
 			AddKey(catalog, places, row);
 	if (!catalog.keys.empty())
 		return;
-	for (const auto &row : session.Ask("SELECT c.attrelid, c.attnum, p.attrelid, p.attnum, 1 FROM pg_index i "
-	                                   "JOIN pg_attribute p ON p.attrelid = i.indrelid AND p.attnum = i.indkey[0] "
-	                                   "JOIN pg_attribute c ON c.attname = p.attname AND c.atttypid = p.atttypid AND c.attrelid <> p.attrelid "
-	                                   "WHERE i.indisprimary AND i.indnatts = 1 ORDER BY 1, 2, 3"))
+	for (const auto &row :
+	     session.Ask("SELECT c.attrelid, c.attnum, p.attrelid, p.attnum, 1 FROM pg_index i "
+	                 "JOIN pg_attribute p ON p.attrelid = i.indrelid AND p.attnum = i.indkey[0] "
+	                 "JOIN pg_attribute c ON c.attname = p.attname AND c.atttypid = p.atttypid AND c.attrelid <> "
+	                 "p.attrelid "
+	                 "WHERE i.indisprimary AND i.indnatts = 1 ORDER BY 1, 2, 3"))
 		AddKey(catalog, places, row);
 }
 

@@ -17,7 +17,7 @@ struct Column {
 	Kind kind = Kind::kOther;
 	double null_fraction = 0.0;
 	double distinct = 1.0;
-	double width = 4.0;              // bytes
+	double width = 4.0;               // bytes
 	std::vector<std::string> common;  // the most frequent values, first the most frequent; without long ones
 	std::vector<std::string> bounds;  // of a histogram with equal shares
 	bool is_key = false;              // refers to another table, or is referred to
@@ -44,9 +44,9 @@ struct Catalog {
 	std::vector<Key> keys;
 };
 
-// User tables with rows, without partitions (their parents stand for them) and without what extensions own. Keys are the declared foreign keys
-// and corpus_key; where there are none at all, columns of the same name and type as another table's one-column primary key.
-// Raises std::runtime_error if there is no table.
+// User tables with rows, without partitions (their parents stand for them) and without what extensions own. Keys are the declared
+// foreign keys and corpus_key; where there are none at all, columns of the same name and type as another table's one-column
+// primary key. Raises std::runtime_error if there is no table.
 Catalog ReadCatalog(Session &session);
 
 }  // namespace wlm::corpus

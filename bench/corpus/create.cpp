@@ -32,8 +32,9 @@ std::vector<std::string> PartitionStatements(const TablePlan &table)
 			bound = Text("WITH (MODULUS %d, REMAINDER %d)", table.partitions, i);
 		if (table.partitioning == Partitioning::kRange)
 			bound = Text("FROM (date '2019-01-01' + %d) TO (date '2019-01-01' + %d)", i * 30, i * 30 + 30);
-		statements.push_back(Text("CREATE TABLE corpus.%s_p%d PARTITION OF corpus.%s FOR VALUES %s WITH (autovacuum_enabled = off)",
-		                          table.name.c_str(), i, table.name.c_str(), bound.c_str()));
+		statements.push_back(
+			Text("CREATE TABLE corpus.%s_p%d PARTITION OF corpus.%s FOR VALUES %s WITH (autovacuum_enabled = off)",
+		         table.name.c_str(), i, table.name.c_str(), bound.c_str()));
 	}
 	return statements;
 }
@@ -46,10 +47,10 @@ std::string TableStatement(const SchemaPlan &plan, const TablePlan &table)
 	for (const ColumnPlan &column : table.columns)
 		sql += Text(", %s %s", column.name.c_str(), column.type.c_str());
 	switch (table.partitioning) {
-	case Partitioning::kNone: return sql + ") WITH (autovacuum_enabled = off)";
-	case Partitioning::kRange: return sql + ") PARTITION BY RANGE (part_day)";
-	case Partitioning::kHash: return sql + ") PARTITION BY HASH (id)";
-	case Partitioning::kList: return sql + ") PARTITION BY LIST (part_code)";
+		case Partitioning::kNone: return sql + ") WITH (autovacuum_enabled = off)";
+		case Partitioning::kRange: return sql + ") PARTITION BY RANGE (part_day)";
+		case Partitioning::kHash: return sql + ") PARTITION BY HASH (id)";
+		case Partitioning::kList: return sql + ") PARTITION BY LIST (part_code)";
 	}
 	return sql;
 }
@@ -65,8 +66,10 @@ std::string FillStatement(const TablePlan &table, int64_t low, int64_t high)
 	}
 	for (const ColumnPlan &column : table.columns)
 		columns += ", " + ReplaceAll(column.expression, "@rows", Text("%lld", static_cast<long long>(table.rows)));
-	return Text("INSERT INTO corpus.%s SELECT n%s FROM (SELECT n%s FROM generate_series(%lld::bigint, %lld) AS n OFFSET 0) AS k", table.name.c_str(),
-	            columns.c_str(), keys.c_str(), static_cast<long long>(low + 1), static_cast<long long>(high));
+	return Text("INSERT INTO corpus.%s SELECT n%s FROM (SELECT n%s FROM generate_series(%lld::bigint, %lld) AS n "
+	            "OFFSET 0) AS k",
+	            table.name.c_str(), columns.c_str(), keys.c_str(), static_cast<long long>(low + 1),
+	            static_cast<long long>(high));
 }
 
 void CreateTable(Session &session, const SchemaPlan &plan, const TablePlan &table)
@@ -74,18 +77,22 @@ void CreateTable(Session &session, const SchemaPlan &plan, const TablePlan &tabl
 	session.Ask(TableStatement(plan, table));
 	for (const std::string &statement : PartitionStatements(table))
 		session.Ask(statement);
-	const int64_t early = table.has_stale_statistics ? static_cast<int64_t>(static_cast<double>(table.rows) * kPartBeforeAnalyze) : table.rows;
+	const int64_t early = table.has_stale_statistics
+		? static_cast<int64_t>(static_cast<double>(table.rows) * kPartBeforeAnalyze)
+		: table.rows;
 	session.Ask(FillStatement(table, 0, early));
 
 	const std::string name = "corpus." + table.name;
-	session.Ask(table.has_primary_key ? Text("ALTER TABLE %s ADD PRIMARY KEY (id)", name.c_str()) : Text("CREATE INDEX ON %s (id)", name.c_str()));
+	session.Ask(table.has_primary_key ? Text("ALTER TABLE %s ADD PRIMARY KEY (id)", name.c_str())
+	                                  : Text("CREATE INDEX ON %s (id)", name.c_str()));
 	for (const KeyPlan &key : table.keys)
 		if (key.has_index)
 			session.Ask(Text("CREATE INDEX ON %s (%s)", name.c_str(), key.column.c_str()));
 	for (const std::string &index : table.indexes)
 		session.Ask(Text("CREATE INDEX ON %s %s", name.c_str(), index.c_str()));
 	for (size_t i = 0; i < table.statistics.size(); ++i)
-		session.Ask(Text("CREATE STATISTICS corpus.%s_s%zu %s FROM %s", table.name.c_str(), i, table.statistics[i].c_str(), name.c_str()));
+		session.Ask(Text("CREATE STATISTICS corpus.%s_s%zu %s FROM %s", table.name.c_str(), i,
+		                 table.statistics[i].c_str(), name.c_str()));
 	session.Ask((table.is_vacuumed ? "VACUUM ANALYZE " : "ANALYZE ") + name);
 	if (early < table.rows) {
 		session.Ask(FillStatement(table, early, table.rows));
@@ -99,11 +106,11 @@ void DeclareKeys(Session &session, const SchemaPlan &plan)
 	for (const TablePlan &table : plan.tables) {
 		for (const KeyPlan &key : table.keys) {
 			const TablePlan &parent = plan.tables[key.parent];
-			session.Ask(Text("INSERT INTO corpus.corpus_key VALUES ('corpus.%s', '%s', 'corpus.%s', 'id')", table.name.c_str(), key.column.c_str(),
-			                 parent.name.c_str()));
+			session.Ask(Text("INSERT INTO corpus.corpus_key VALUES ('corpus.%s', '%s', 'corpus.%s', 'id')",
+			                 table.name.c_str(), key.column.c_str(), parent.name.c_str()));
 			if (plan.declares_keys && parent.has_primary_key && table.partitioning == Partitioning::kNone)
-				session.Ask(Text("ALTER TABLE corpus.%s ADD FOREIGN KEY (%s) REFERENCES corpus.%s NOT VALID", table.name.c_str(), key.column.c_str(),
-				                 parent.name.c_str()));
+				session.Ask(Text("ALTER TABLE corpus.%s ADD FOREIGN KEY (%s) REFERENCES corpus.%s NOT VALID",
+				                 table.name.c_str(), key.column.c_str(), parent.name.c_str()));
 		}
 	}
 }
@@ -113,17 +120,20 @@ void DeclareKeys(Session &session, const SchemaPlan &plan)
 int Create(int argc, char **argv)
 {
 	const bench::Options options(argc, argv, {"seed", "megabytes", "dbname"});
-	const SchemaPlan plan = DesignSchema(static_cast<uint64_t>(options.Number("seed", 1)), options.Number("megabytes", 200));
+	const SchemaPlan plan =
+		DesignSchema(static_cast<uint64_t>(options.Number("seed", 1)), options.Number("megabytes", 200));
 	const auto start = std::chrono::steady_clock::now();
 
 	Session session(options.Get("dbname"));
-	session.Ask("SET client_min_messages = warning; SET maintenance_work_mem = '128MB'; SET synchronous_commit = off; SET timezone = 'UTC';"
+	session.Ask("SET client_min_messages = warning; SET maintenance_work_mem = '128MB'; SET synchronous_commit = off; "
+	            "SET timezone = 'UTC';"
 	            "SET max_parallel_maintenance_workers = 0; SET jit = off");
 	session.Ask("DROP SCHEMA IF EXISTS corpus CASCADE");
 	session.Ask("CREATE SCHEMA corpus");
 	session.Ask("CREATE FUNCTION corpus.u(n bigint, salt bigint) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE "
 	            "RETURN (hashint8extended(n, salt) & 4294967295)::float8 / 4294967296.0");
-	session.Ask("CREATE TABLE corpus.corpus_key (child regclass, child_column name, parent regclass, parent_column name)");
+	session.Ask(
+		"CREATE TABLE corpus.corpus_key (child regclass, child_column name, parent regclass, parent_column name)");
 	session.Ask(Text("SET default_statistics_target = %d", plan.statistics_target));
 	for (const TablePlan &table : plan.tables)
 		CreateTable(session, plan, table);
@@ -134,10 +144,12 @@ int Create(int argc, char **argv)
 	int64_t rows = 0;
 	for (const TablePlan &table : plan.tables)
 		rows += table.rows;
-	const std::string size =
-		session.Ask("SELECT sum(pg_total_relation_size(oid)) / 1000000 FROM pg_class WHERE relnamespace = 'corpus'::regnamespace AND relkind = 'r'")[0][0];
-	std::printf("shape=%s tables=%zu rows=%lld megabytes=%s declared_keys=%s seconds=%.1f\n", plan.shape, plan.tables.size(),
-	            static_cast<long long>(rows), size.substr(0, size.find('.')).c_str(), plan.declares_keys ? "yes" : "no",
+	const std::string size = session.Ask("SELECT sum(pg_total_relation_size(oid)) / 1000000 FROM pg_class WHERE "
+	                                     "relnamespace = 'corpus'::regnamespace AND "
+	                                     "relkind = 'r'")[0][0];
+	std::printf("shape=%s tables=%zu rows=%lld megabytes=%s declared_keys=%s seconds=%.1f\n", plan.shape,
+	            plan.tables.size(), static_cast<long long>(rows), size.substr(0, size.find('.')).c_str(),
+	            plan.declares_keys ? "yes" : "no",
 	            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 	return 0;
 }

@@ -25,10 +25,14 @@ class Dice {
 	size_t Index(size_t count) { return static_cast<size_t>(random_.Between(0, static_cast<int64_t>(count) - 1)); }
 
 	template <typename T>
-	const T &Pick(const std::vector<T> &items) { return items[Index(items.size())]; }
+	const T &Pick(const std::vector<T> &items)
+	{
+		return items[Index(items.size())];
+	}
 
 	// Index of a weight, with probability proportional to it.
-	size_t Weighted(const std::vector<double> &weights) {
+	size_t Weighted(const std::vector<double> &weights)
+	{
 		double sum = 0.0;
 		for (const double weight : weights)
 			sum += weight;
@@ -40,7 +44,10 @@ class Dice {
 	}
 
 	template <typename T>
-	void Shuffle(std::vector<T> &items) { random_.Shuffle(items); }
+	void Shuffle(std::vector<T> &items)
+	{
+		random_.Shuffle(items);
+	}
 
   private:
 	bench::Random random_;

@@ -17,8 +17,10 @@ bench::Sizes ReadSizes(const std::string &conninfo)
 {
 	Session session(conninfo);
 	bench::Sizes sizes;
-	for (const auto &table : session.Ask("SELECT c.oid::regclass FROM pg_class c WHERE relname = 'size' AND relkind = 'r' AND 2 = (SELECT count(*) "
-	                                     "FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname IN ('name', 'value')) ORDER BY 1"))
+	for (const auto &table :
+	     session.Ask("SELECT c.oid::regclass FROM pg_class c WHERE relname = 'size' AND relkind = 'r' AND 2 = "
+	                 "(SELECT count(*) "
+	                 "FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname IN ('name', 'value')) ORDER BY 1"))
 		for (const auto &row : session.Ask("SELECT name, value FROM " + table[0]))
 			sizes[row[0]] = std::stoll(row[1]);
 	return sizes;

@@ -1,5 +1,6 @@
-// wlm_corpus: makes databases and queries that have nothing in common but PostgreSQL, to train and to judge a model of query time and memory
-// on databases that it has never seen. README.md says what is random. The server is found through --dbname and the PG* environment.
+// wlm_corpus: makes databases and queries that have nothing in common but PostgreSQL, to train and to judge a model of query time
+// and memory on databases that it has never seen. README.md says what is random. The server is found through --dbname and the PG*
+// environment.
 #include <csignal>
 #include <cstdio>
 #include <exception>

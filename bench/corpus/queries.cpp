@@ -83,10 +83,13 @@ int Queries(int argc, char **argv)
 	const bench::Options options(argc, argv, {"seed", "count", "min-cost", "max-cost", "same-plan", "dbname"});
 	Dice dice(static_cast<uint64_t>(options.Number("seed", 1)) * 0xD1B54A32D192ED03ull + 7);
 	const int count = options.Count("count", 100);
-	Limits limits = {options.Number("min-cost", 1000), options.Number("max-cost", 3e6), options.Count("same-plan", 3), {}};
+	Limits limits = {
+		options.Number("min-cost", 1000), options.Number("max-cost", 3e6), options.Count("same-plan", 3), {}};
 
 	Session session(options.Get("dbname"));
-	session.Ask("SET statement_timeout = '20s'; SET jit = off; SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET search_path = pg_catalog");
+	session.Ask("SET statement_timeout = '20s'; SET jit = off; SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET "
+	            "search_path = "
+	            "pg_catalog");
 	const Catalog catalog = ReadCatalog(session);
 	BlockWriter writer(catalog, dice);
 	std::vector<double> weights;
@@ -109,8 +112,8 @@ int Queries(int argc, char **argv)
 			break;
 		}
 	}
-	std::fprintf(stderr, "queries=%d plans=%zu rejected: errors=%d cheap=%d dear=%d alike=%d\n", printed, limits.plans.size(), rejected.errors,
-	             rejected.cheap, rejected.dear, rejected.alike);
+	std::fprintf(stderr, "queries=%d plans=%zu rejected: errors=%d cheap=%d dear=%d alike=%d\n", printed,
+	             limits.plans.size(), rejected.errors, rejected.cheap, rejected.dear, rejected.alike);
 	if (printed < count)
 		std::fprintf(stderr, "the database is too small or too simple for more queries within these limits\n");
 	return 0;

@@ -59,7 +59,8 @@ std::string NextSettings(std::vector<Setting> &settings, Dice &dice)
 	for (Setting &setting : settings) {
 		if (setting.next % setting.values.size() == 0)
 			dice.Shuffle(setting.values);
-		sql += Text("SET %s = %s;", setting.name.c_str(), Literal(bench::Trim(setting.values[setting.next++ % setting.values.size()])).c_str());
+		sql += Text("SET %s = %s;", setting.name.c_str(),
+		            Literal(bench::Trim(setting.values[setting.next++ % setting.values.size()])).c_str());
 	}
 	return sql;
 }
@@ -73,8 +74,9 @@ std::vector<std::string> ReadStatements(const std::string &path)
 	return statements;
 }
 
-void RunClient(Session &session, const std::vector<std::string> &statements, const std::vector<size_t> &order, int round, const std::string &setup,
-               std::atomic<size_t> &next, std::mutex &mutex, std::vector<Execution> &executions)
+void RunClient(Session &session, const std::vector<std::string> &statements, const std::vector<size_t> &order,
+               int round, const std::string &setup, std::atomic<size_t> &next, std::mutex &mutex,
+               std::vector<Execution> &executions)
 {
 	for (size_t i = next++; i < order.size(); i = next++) {
 		const Clock::time_point start = Clock::now();
@@ -91,15 +93,17 @@ void RunClient(Session &session, const std::vector<std::string> &statements, con
 
 double Percentile(const std::vector<double> &sorted, double part)
 {
-	return sorted.empty() ? 0.0 : sorted[std::min(sorted.size() - 1, static_cast<size_t>(part * static_cast<double>(sorted.size())))];
+	return sorted.empty()
+		? 0.0
+		: sorted[std::min(sorted.size() - 1, static_cast<size_t>(part * static_cast<double>(sorted.size())))];
 }
 
 void WriteLog(const std::string &path, const std::vector<Execution> &executions)
 {
 	std::string text = "round\tline\tms\trows\tstate\n";
 	for (const Execution &execution : executions)
-		text += Text("%d\t%zu\t%.3f\t%lld\t%s\n", execution.round, execution.line, execution.milliseconds, static_cast<long long>(execution.rows),
-		             execution.state.c_str());
+		text += Text("%d\t%zu\t%.3f\t%lld\t%s\n", execution.round, execution.line, execution.milliseconds,
+		             static_cast<long long>(execution.rows), execution.state.c_str());
 	bench::WriteFile(path, text);
 }
 
@@ -115,18 +119,22 @@ void PrintSummary(const std::vector<Execution> &executions, size_t statements, i
 		else if (execution.state == "57014")
 			++timeouts;
 		else if (++errors, ++messages[execution.state + " " + execution.error] == 1 && messages.size() <= 10)
-			std::fprintf(stderr, "error in line %zu: %s %s\n", execution.line, execution.state.c_str(), execution.error.c_str());
+			std::fprintf(stderr, "error in line %zu: %s %s\n", execution.line, execution.state.c_str(),
+			             execution.error.c_str());
 	}
 	std::sort(times.begin(), times.end());
-	std::printf("statements=%zu rounds=%d executions=%zu errors=%d timeouts=%d seconds=%.1f p50_ms=%.1f p90_ms=%.1f max_ms=%.1f\n", statements, rounds,
-	            executions.size(), errors, timeouts, seconds, Percentile(times, 0.5), Percentile(times, 0.9), times.empty() ? 0.0 : times.back());
+	std::printf("statements=%zu rounds=%d executions=%zu errors=%d timeouts=%d seconds=%.1f p50_ms=%.1f p90_ms=%.1f "
+	            "max_ms=%.1f\n",
+	            statements, rounds, executions.size(), errors, timeouts, seconds, Percentile(times, 0.5),
+	            Percentile(times, 0.9), times.empty() ? 0.0 : times.back());
 }
 
 }  // namespace
 
 int Run(int argc, char **argv)
 {
-	const bench::Options options(argc, argv, {"file", "clients", "rounds", "timeout", "settings", "seed", "log", "dbname"});
+	const bench::Options options(argc, argv,
+	                             {"file", "clients", "rounds", "timeout", "settings", "seed", "log", "dbname"});
 	const std::vector<std::string> statements = ReadStatements(options.Need("file"));
 	const int clients = std::max(1, options.Count("clients", 1));
 	const int rounds = std::max(1, options.Count("rounds", 1));
@@ -144,7 +152,9 @@ int Run(int argc, char **argv)
 	std::mutex mutex;
 	const Clock::time_point start = Clock::now();
 	for (int round = 1; round <= rounds; ++round) {
-		const std::string setup = Text("SET timezone = 'UTC'; SET statement_timeout = %d;", options.Count("timeout", 10000)) + NextSettings(settings, dice);
+		const std::string setup =
+			Text("SET timezone = 'UTC'; SET statement_timeout = %d;", options.Count("timeout", 10000)) +
+			NextSettings(settings, dice);
 		dice.Shuffle(order);
 		std::atomic<size_t> next = 0;
 		std::vector<std::thread> threads;
@@ -152,7 +162,9 @@ int Run(int argc, char **argv)
 			if (!session->IsLost() || session->Reconnect())
 				session->Ask(setup);
 		for (const auto &session : sessions)
-			threads.emplace_back([&, &client = *session] { RunClient(client, statements, order, round, setup, next, mutex, executions); });
+			threads.emplace_back([&, &client = *session] {
+				RunClient(client, statements, order, round, setup, next, mutex, executions);
+			});
 		for (std::thread &thread : threads)
 			thread.join();
 	}

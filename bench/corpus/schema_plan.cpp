@@ -11,8 +11,8 @@ namespace {
 
 using bench::Text;
 
-constexpr double kTupleOverhead = 28.0;   // bytes: header and line pointer
-constexpr double kIndexEntry = 20.0;      // bytes
+constexpr double kTupleOverhead = 28.0;  // bytes: header and line pointer
+constexpr double kIndexEntry = 20.0;     // bytes
 constexpr double kMaximalRows = 4000000.0;
 
 size_t AddTable(SchemaPlan &plan, const char *role, double rows, double elasticity, const std::vector<size_t> &parents)
@@ -22,9 +22,10 @@ size_t AddTable(SchemaPlan &plan, const char *role, double rows, double elastici
 	table.base_rows = rows;
 	table.elasticity = elasticity;
 	for (const size_t parent : parents)
-		table.keys.push_back({Text("%s_id%s", plan.tables[parent].name.c_str(),
-		                           std::count(parents.begin(), parents.end(), parent) > 1 ? Text("%zu", table.keys.size()).c_str() : ""),
-		                      parent, "", false});
+		table.keys.push_back(
+			{Text("%s_id%s", plan.tables[parent].name.c_str(),
+		          std::count(parents.begin(), parents.end(), parent) > 1 ? Text("%zu", table.keys.size()).c_str() : ""),
+		     parent, "", false});
 	plan.tables.push_back(std::move(table));
 	return plan.tables.size() - 1;
 }
@@ -115,7 +116,8 @@ double BytesOf(const TablePlan &table)
 
 double RowsOf(const TablePlan &table, double factor)
 {
-	return std::clamp(std::floor(table.base_rows * std::pow(factor, table.elasticity)), std::min(100.0, table.base_rows), kMaximalRows);
+	return std::clamp(std::floor(table.base_rows * std::pow(factor, table.elasticity)),
+	                  std::min(100.0, table.base_rows), kMaximalRows);
 }
 
 void SetSizes(SchemaPlan &plan, double megabytes)
@@ -140,17 +142,22 @@ std::string DrawKeyExpression(Dice &dice, const SchemaPlan &plan, const TablePla
 	const double rows = static_cast<double>(table.rows);
 	std::string text;
 	switch (dice.Weighted({3.0, 4.0, 1.5, 1.0, which > 0 ? 1.5 : 0.0})) {
-	case 0: text = Text("1 + floor(%.0f * corpus.u(n, %d))::int", parents, salt); break;
-	case 1: text = Text("1 + floor(%.0f * power(corpus.u(n, %d), %.2f))::int", parents, salt, dice.Log(1.2, 2.6)); break;
-	case 2: text = Text("1 + ((n - 1) * %.0f / %.0f)::int", parents, rows); break;  // children lie beside each other
-	case 3:  // a few parents have many children, some have none
-		text = Text("1 + CASE WHEN corpus.u(n, %d) < 0.1 THEN floor(%.0f * corpus.u(n, %d)) ELSE floor(%.0f * corpus.u(n, %d)) END::int", salt,
-		            std::ceil(parents / 100.0), salt + 1, std::ceil(parents * dice.Real(0.3, 1.0)), salt + 1);
-		break;
-	default:  // goes with the key before
-		text = Text("1 + ((%s) * 31 + floor(%d * corpus.u(n, %d))::int) %% %.0f", table.keys[which - 1].expression.c_str(), dice.Int(1, 12), salt,
-		            parents);
-		break;
+		case 0: text = Text("1 + floor(%.0f * corpus.u(n, %d))::int", parents, salt); break;
+		case 1:
+			text = Text("1 + floor(%.0f * power(corpus.u(n, %d), %.2f))::int", parents, salt, dice.Log(1.2, 2.6));
+			break;
+		case 2:
+			text = Text("1 + ((n - 1) * %.0f / %.0f)::int", parents, rows);
+			break;  // children lie beside each other
+		case 3:     // a few parents have many children, some have none
+			text = Text("1 + CASE WHEN corpus.u(n, %d) < 0.1 THEN floor(%.0f * corpus.u(n, %d)) ELSE floor(%.0f * "
+			            "corpus.u(n, %d)) END::int",
+			            salt, std::ceil(parents / 100.0), salt + 1, std::ceil(parents * dice.Real(0.3, 1.0)), salt + 1);
+			break;
+		default:  // goes with the key before
+			text = Text("1 + ((%s) * 31 + floor(%d * corpus.u(n, %d))::int) %% %.0f",
+			            table.keys[which - 1].expression.c_str(), dice.Int(1, 12), salt, parents);
+			break;
 	}
 	if (which + 1 == table.keys.size() && dice.Chance(0.35))
 		text = Text("CASE WHEN corpus.u(n, %d) >= %.2f THEN %s END", salt + 2, dice.Real(0.01, 0.4), text.c_str());
@@ -160,9 +167,11 @@ std::string DrawKeyExpression(Dice &dice, const SchemaPlan &plan, const TablePla
 void AddSelfReference(Dice &dice, TablePlan &table, size_t self, int salt)
 {
 	const int roots = dice.Int(1, 200);
-	const std::string parent = dice.Chance(0.5) ? Text("1 + floor((n - 1) * power(corpus.u(n, %d), %.2f))::int", salt, dice.Log(0.8, 2.0))
-	                                            : Text("1 + ((n - 1) / %d)::int", dice.Int(2, 9));
-	table.keys.push_back({"parent_id", self, Text("CASE WHEN n > %d THEN %s END", roots, parent.c_str()), dice.Chance(0.7)});
+	const std::string parent = dice.Chance(0.5)
+		? Text("1 + floor((n - 1) * power(corpus.u(n, %d), %.2f))::int", salt, dice.Log(0.8, 2.0))
+		: Text("1 + ((n - 1) / %d)::int", dice.Int(2, 9));
+	table.keys.push_back(
+		{"parent_id", self, Text("CASE WHEN n > %d THEN %s END", roots, parent.c_str()), dice.Chance(0.7)});
 }
 
 void DrawColumns(SchemaPlan &plan, Dice &dice)
@@ -209,11 +218,16 @@ void DrawPartitions(TablePlan &table, Dice &dice)
 	table.partitions = dice.Int(3, 14);
 	table.has_primary_key = false;  // it would need the partition key, which differs from the id
 	if (table.partitioning == Partitioning::kRange)
-		table.columns.insert(table.columns.begin(), {"part_day", "date", Text("date '2019-01-01' + (%d * %s)::int", table.partitions * 30 - 1,
-		                                             dice.Chance(0.6) ? "(n::float8 / (@rows + 1))" : "power(corpus.u(n, 77), 0.7)"), 4.0, true, false});
+		table.columns.insert(table.columns.begin(),
+		                     {"part_day", "date",
+		                      Text("date '2019-01-01' + (%d * %s)::int", table.partitions * 30 - 1,
+		                           dice.Chance(0.6) ? "(n::float8 / (@rows + 1))" : "power(corpus.u(n, 77), 0.7)"),
+		                      4.0, true, false});
 	if (table.partitioning == Partitioning::kList)
-		table.columns.insert(table.columns.begin(), {"part_code", "int", Text("floor(%d * power(corpus.u(n, 78), 1.6))::int", table.partitions),
-		                                             4.0, true, false});
+		table.columns.insert(table.columns.begin(),
+		                     {"part_code", "int",
+		                      Text("floor(%d * power(corpus.u(n, 78), 1.6))::int", table.partitions), 4.0, true,
+		                      false});
 }
 
 }  // namespace
@@ -224,11 +238,26 @@ SchemaPlan DesignSchema(uint64_t seed, double megabytes)
 	SchemaPlan plan;
 	const int tables = dice.Int(3, 12);
 	switch (dice.Weighted({2.0, 2.0, 2.0, 2.0, 2.5})) {
-	case 0: plan.shape = "star"; DesignStar(plan, dice, tables, false); break;
-	case 1: plan.shape = "snowflake"; DesignStar(plan, dice, tables, true); break;
-	case 2: plan.shape = "chain"; DesignChain(plan, dice, tables); break;
-	case 3: plan.shape = "bipartite"; DesignBipartite(plan, dice, tables); break;
-	default: plan.shape = "web"; DesignWeb(plan, dice, tables); break;
+		case 0:
+			plan.shape = "star";
+			DesignStar(plan, dice, tables, false);
+			break;
+		case 1:
+			plan.shape = "snowflake";
+			DesignStar(plan, dice, tables, true);
+			break;
+		case 2:
+			plan.shape = "chain";
+			DesignChain(plan, dice, tables);
+			break;
+		case 3:
+			plan.shape = "bipartite";
+			DesignBipartite(plan, dice, tables);
+			break;
+		default:
+			plan.shape = "web";
+			DesignWeb(plan, dice, tables);
+			break;
 	}
 	plan.declares_keys = dice.Chance(0.5);
 	plan.statistics_target = dice.Pick(std::vector<int>{10, 100, 100, 100, 300});

@@ -1,7 +1,8 @@
-// What a random schema will be, drawn from a seed before anything is created: tables, keys, columns with the SQL that computes them, sizes.
+// What a random schema will be, drawn from a seed before anything is created: tables, keys, columns with the SQL that computes
+// them, sizes.
 //
-// All data are arithmetic on hashes of row numbers: corpus.u(n, salt) is a uniform number in [0, 1) that depends on its arguments only. In the
-// expressions, n is the row number (from 1), and key columns can be used by name.
+// All data are arithmetic on hashes of row numbers: corpus.u(n, salt) is a uniform number in [0, 1) that depends on its arguments
+// only. In the expressions, n is the row number (from 1), and key columns can be used by name.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,9 @@ struct ColumnPlan {
 	std::string name;
 	std::string type;
 	std::string expression;
-	double width = 4.0;       // bytes
+	double width = 4.0;        // bytes
 	bool is_indexable = true;  // by a B-tree, and narrow
-	bool is_ordered = false;  // grows with the row number
+	bool is_ordered = false;   // grows with the row number
 };
 
 // A column that refers to the id of a table.

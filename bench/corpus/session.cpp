@@ -34,7 +34,8 @@ Session::Session(const std::string &conninfo)
 	connection_.reset(PQconnectdbParams(names, values, 1));
 	if (IsLost())
 		throw std::runtime_error(bench::Trim(PQerrorMessage(connection_.get())));
-	PQsetNoticeProcessor(connection_.get(), [](void *, const char *) {}, nullptr);
+	PQsetNoticeProcessor(
+		connection_.get(), [](void *, const char *) {}, nullptr);
 }
 
 Reply Session::Execute(const std::string &sql, bool keeps_rows)
@@ -89,10 +90,14 @@ std::string Identifier(const std::string &name)
 {
 	bool is_plain = !name.empty() && std::isdigit(static_cast<unsigned char>(name[0])) == 0;
 	for (const char c : name)
-		is_plain = is_plain && (std::islower(static_cast<unsigned char>(c)) != 0 || std::isdigit(static_cast<unsigned char>(c)) != 0 || c == '_');
+		is_plain = is_plain &&
+			(std::islower(static_cast<unsigned char>(c)) != 0 || std::isdigit(static_cast<unsigned char>(c)) != 0 ||
+		     c == '_');
 	// Words that are reserved in SQL and likely as names of columns.
-	for (const char *word : {"user", "order", "group", "limit", "end", "desc", "asc", "table", "column", "case", "when", "from", "to", "default",
-	                         "check", "select", "where", "references", "primary", "all", "any", "as", "offset", "window", "both", "analyze"})
+	for (const char *word :
+	     {"user",    "order", "group", "limit", "end",     "desc",   "asc",    "table",  "column",
+	      "case",    "when",  "from",  "to",    "default", "check",  "select", "where",  "references",
+	      "primary", "all",   "any",   "as",    "offset",  "window", "both",   "analyze"})
 		is_plain = is_plain && name != word;
 	if (is_plain)
 		return name;

@@ -12,16 +12,29 @@ using bench::Text;
 const std::vector<Shape> &AllShapes()
 {
 	static const std::vector<Shape> shapes = {
-		{"plain aggregate", 12, WritePlainAggregate}, {"few groups", 12, WriteGroupFew},
-		{"many groups", 9, WriteGroupMany},           {"distinct counts", 5, WriteDistinctCounts},
-		{"grouping sets", 3, WriteGroupingSets},      {"collections", 4, WriteCollections},
-		{"top rows", 10, WriteTopRows},               {"sorted", 7, WriteSorted},
-		{"distinct", 4, WriteDistinct},               {"distinct on", 2, WriteDistinctOn},
-		{"windows", 6, WriteWindows},                 {"set operation", 5, WriteSetOperation},
-		{"unnested", 1, WriteUnnested},               {"cte", 5, WriteCte},
-		{"derived join", 6, WriteDerivedJoin},        {"lateral", 3, WriteLateral},
-		{"scalar columns", 2, WriteScalarColumns},    {"sub-query filters", 7, WriteSubqueryFilters},
-		{"recursive", 1.5, WriteRecursive},           {"self comparison", 2, WriteSelfComparison},
+		{"plain aggregate", 12, WritePlainAggregate},
+		{"few groups", 12, WriteGroupFew},
+		{"many groups", 9, WriteGroupMany},
+		{"distinct counts", 5, WriteDistinctCounts},
+		{"grouping sets", 3, WriteGroupingSets},
+		{"collections", 4, WriteCollections},
+		{"top rows", 10, WriteTopRows},
+		{"sorted", 7, WriteSorted},
+		{"distinct", 4, WriteDistinct},
+		{"distinct on", 2, WriteDistinctOn},
+		{"windows", 6, WriteWindows},
+		{"set operation", 5, WriteSetOperation},
+		{"unnested", 1, WriteUnnested},
+		{"cte", 5, WriteCte},
+		{"derived join", 6, WriteDerivedJoin},
+		{"lateral", 3, WriteLateral},
+		{"scalar columns", 2, WriteScalarColumns},
+		{"sub-query filters", 7, WriteSubqueryFilters},
+		{"recursive", 1.5, WriteRecursive},
+		{"self comparison", 2, WriteSelfComparison},
+		{"calendar", 1.5, WriteCalendar},
+		{"values", 1.5, WriteValues},
+		{"appended", 2, WriteAppended},
 	};
 	return shapes;
 }
@@ -63,11 +76,11 @@ std::string DrawNumberExpression(Dice &dice, const std::vector<Reference> &refer
 	const std::string &a = dice.Pick(numbers).text;
 	const std::string &b = dice.Pick(numbers).text;
 	switch (dice.Weighted({6.0, 1.0, 1.0, 0.7, 0.7})) {
-	case 1: return Text("%s::float8 * (1 - %s::float8 / 1000)", a.c_str(), b.c_str());  // no overflow
-	case 2: return Text("CASE WHEN %s::float8 > %d THEN %s END", b.c_str(), dice.Int(0, 1000), a.c_str());
-	case 3: return Text("coalesce(%s, 0)::numeric + %d", a.c_str(), dice.Int(1, 99));
-	case 4: return Text("abs(%s::float8 - coalesce(%s::float8, 0))", a.c_str(), b.c_str());
-	default: return a;
+		case 1: return Text("%s::float8 * (1 - %s::float8 / 1000)", a.c_str(), b.c_str());  // no overflow
+		case 2: return Text("CASE WHEN %s::float8 > %d THEN %s END", b.c_str(), dice.Int(0, 1000), a.c_str());
+		case 3: return Text("coalesce(%s, 0)::numeric + %d", a.c_str(), dice.Int(1, 99));
+		case 4: return Text("abs(%s::float8 - coalesce(%s::float8, 0))", a.c_str(), b.c_str());
+		default: return a;
 	}
 }
 
@@ -75,16 +88,18 @@ std::string DrawAggregate(Dice &dice, const std::vector<Reference> &references)
 {
 	const Reference &any = dice.Pick(references);
 	switch (dice.Weighted({2.0, 6.0, 2.0, 1.5, 1.0, 0.7, 0.6})) {
-	case 0: return "count(*)";
-	case 1: return std::string(dice.Pick(std::vector<const char *>{"sum", "avg", "min", "max"})) + "(" + DrawNumberExpression(dice, references) + ")";
-	case 2:
-		if (any.column->IsOrdered())
-			return std::string(dice.Chance(0.5) ? "min(" : "max(") + any.text + ")";
-		return "count(" + any.text + ")";
-	case 3: return "count(" + any.text + ")";
-	case 4: return "count(*) FILTER (WHERE " + any.text + (dice.Chance(0.5) ? " IS NULL)" : " IS NOT NULL)");
-	case 5: return "stddev_samp((" + DrawNumberExpression(dice, references) + ")::float8)";
-	default: return any.column->IsGroupable() ? "count(DISTINCT " + any.text + ")" : "count(*)";
+		case 0: return "count(*)";
+		case 1:
+			return std::string(dice.Pick(std::vector<const char *>{"sum", "avg", "min", "max"})) + "(" +
+				DrawNumberExpression(dice, references) + ")";
+		case 2:
+			if (any.column->IsOrdered())
+				return std::string(dice.Chance(0.5) ? "min(" : "max(") + any.text + ")";
+			return "count(" + any.text + ")";
+		case 3: return "count(" + any.text + ")";
+		case 4: return "count(*) FILTER (WHERE " + any.text + (dice.Chance(0.5) ? " IS NULL)" : " IS NOT NULL)");
+		case 5: return "stddev_samp((" + DrawNumberExpression(dice, references) + ")::float8)";
+		default: return any.column->IsGroupable() ? "count(DISTINCT " + any.text + ")" : "count(*)";
 	}
 }
 
@@ -99,7 +114,8 @@ std::string DrawGroupColumn(Dice &dice, const std::vector<Reference> &references
 			fit.push_back(reference.text);
 		if (column.kind == Kind::kDate || column.kind == Kind::kTimestamp) {
 			if (groups == Groups::kFew)
-				fit.push_back("date_trunc('" + std::string(dice.Chance(0.5) ? "month" : "year") + "', " + reference.text + ")");
+				fit.push_back("date_trunc('" + std::string(dice.Chance(0.5) ? "month" : "year") + "', " +
+				              reference.text + ")");
 			if (groups == Groups::kFew && dice.Chance(0.5))
 				fit.push_back("extract(year FROM " + reference.text + ")");
 		}

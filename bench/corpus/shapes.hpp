@@ -76,5 +76,8 @@ std::optional<Query> WriteScalarColumns(BlockWriter &writer);
 std::optional<Query> WriteSubqueryFilters(BlockWriter &writer);
 std::optional<Query> WriteRecursive(BlockWriter &writer);
 std::optional<Query> WriteSelfComparison(BlockWriter &writer);
+std::optional<Query> WriteCalendar(BlockWriter &writer);
+std::optional<Query> WriteValues(BlockWriter &writer);
+std::optional<Query> WriteAppended(BlockWriter &writer);
 
 }  // namespace wlm::corpus

@@ -19,12 +19,15 @@ BlockOptions Joins(int joins, double predicates)
 std::string Having(Dice &dice, const std::vector<Reference> &references)
 {
 	switch (dice.Int(0, 2)) {
-	case 0: return Text(" HAVING count(*) > %d", static_cast<int>(dice.Log(1, 200)));
-	case 1: return Text(" HAVING sum((%s)::float8) > %.1f", DrawNumberExpression(dice, references).c_str(), dice.Log(1, 1e6));
-	default: {
-		const Reference column = DrawOrdered(dice, references);
-		return column.column->IsOrdered() ? " HAVING min(" + column.text + ") <> max(" + column.text + ")" : " HAVING count(*) > 2";
-	}
+		case 0: return Text(" HAVING count(*) > %d", static_cast<int>(dice.Log(1, 200)));
+		case 1:
+			return Text(" HAVING sum((%s)::float8) > %.1f", DrawNumberExpression(dice, references).c_str(),
+			            dice.Log(1, 1e6));
+		default: {
+			const Reference column = DrawOrdered(dice, references);
+			return column.column->IsOrdered() ? " HAVING min(" + column.text + ") <> max(" + column.text + ")"
+											  : " HAVING count(*) > 2";
+		}
 	}
 }
 
@@ -105,10 +108,12 @@ std::optional<Query> WriteDistinctCounts(BlockWriter &writer)
 	for (int i = dice.Int(1, 3); i > 0; --i) {
 		const std::string column = DrawGroupColumn(dice, references, Groups::kAny);
 		if (!column.empty())
-			list.Add((dice.Chance(0.15) ? "sum(DISTINCT length((" + column + ")::text))" : "count(DISTINCT " + column + ")"));
+			list.Add((dice.Chance(0.15) ? "sum(DISTINCT length((" + column + ")::text))"
+			                            : "count(DISTINCT " + column + ")"));
 	}
 	list.Add(DrawAggregate(dice, references));
-	return Query{"SELECT " + list.text() + " " + block.Text() + (group.empty() ? "" : " GROUP BY " + group), list.count(), group.empty()};
+	return Query{"SELECT " + list.text() + " " + block.Text() + (group.empty() ? "" : " GROUP BY " + group),
+	             list.count(), group.empty()};
 }
 
 std::optional<Query> WriteGroupingSets(BlockWriter &writer)
@@ -126,7 +131,8 @@ std::optional<Query> WriteGroupingSets(BlockWriter &writer)
 	for (int i = dice.Int(1, 3); i > 0; --i)
 		list.Add(DrawAggregate(dice, references));
 	const std::string both = a + ", " + b;
-	const std::vector<std::string> forms = {"ROLLUP (" + both + ")", "CUBE (" + both + ")", "GROUPING SETS ((" + a + "), (" + b + "))",
+	const std::vector<std::string> forms = {"ROLLUP (" + both + ")", "CUBE (" + both + ")",
+	                                        "GROUPING SETS ((" + a + "), (" + b + "))",
 	                                        "GROUPING SETS ((" + both + "), (" + b + "), ())"};
 	return Query{"SELECT " + list.text() + " " + block.Text() + " GROUP BY " + dice.Pick(forms), list.count(), false};
 }
@@ -137,7 +143,8 @@ std::optional<Query> WriteCollections(BlockWriter &writer)
 	const Block block = writer.Write(Joins(dice.Int(0, 3), 1.0));
 	const std::vector<Reference> references = block.References();
 	SelectList list;
-	const std::string group = dice.Chance(0.8) ? DrawGroupColumn(dice, references, dice.Chance(0.5) ? Groups::kFew : Groups::kMany) : "";
+	const std::string group =
+		dice.Chance(0.8) ? DrawGroupColumn(dice, references, dice.Chance(0.5) ? Groups::kFew : Groups::kMany) : "";
 	if (!group.empty())
 		list.Add(group);
 	for (int i = dice.Int(1, 2); i > 0; --i) {
@@ -145,16 +152,22 @@ std::optional<Query> WriteCollections(BlockWriter &writer)
 		const std::string ordered = DrawOrdered(dice, references).text;
 		const std::string number = "(" + DrawNumberExpression(dice, references) + ")";
 		switch (dice.Int(0, 6)) {
-		case 0: list.Add("cardinality(array_agg(" + any + "::text))"); break;
-		case 1: list.Add("cardinality(array_agg(" + ordered + " ORDER BY " + DrawOrdered(dice, references).text + "))"); break;
-		case 2: list.Add("length(string_agg(" + any + "::text, ','))"); break;
-		case 3: list.Add("percentile_cont(0." + std::to_string(dice.Int(1, 9)) + ") WITHIN GROUP (ORDER BY " + number + "::float8)"); break;
-		case 4: list.Add("mode() WITHIN GROUP (ORDER BY " + ordered + ")"); break;
-		case 5: list.Add("jsonb_array_length(jsonb_agg(" + any + "))"); break;
-		default: list.Add("percentile_disc(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY " + number + ")"); break;
+			case 0: list.Add("cardinality(array_agg(" + any + "::text))"); break;
+			case 1:
+				list.Add("cardinality(array_agg(" + ordered + " ORDER BY " + DrawOrdered(dice, references).text + "))");
+				break;
+			case 2: list.Add("length(string_agg(" + any + "::text, ','))"); break;
+			case 3:
+				list.Add("percentile_cont(0." + std::to_string(dice.Int(1, 9)) + ") WITHIN GROUP (ORDER BY " + number +
+				         "::float8)");
+				break;
+			case 4: list.Add("mode() WITHIN GROUP (ORDER BY " + ordered + ")"); break;
+			case 5: list.Add("jsonb_array_length(jsonb_agg(" + any + "))"); break;
+			default: list.Add("percentile_disc(ARRAY[0.25, 0.5, 0.75]) WITHIN GROUP (ORDER BY " + number + ")"); break;
 		}
 	}
-	return Query{"SELECT " + list.text() + " " + block.Text() + (group.empty() ? "" : " GROUP BY " + group), list.count(), group.empty()};
+	return Query{"SELECT " + list.text() + " " + block.Text() + (group.empty() ? "" : " GROUP BY " + group),
+	             list.count(), group.empty()};
 }
 
 }  // namespace wlm::corpus

@@ -11,8 +11,8 @@ namespace {
 // Aggregates of a child table for each value of its key: what many derived tables are.
 struct Summary {
 	const Key *key;
-	std::string sql;      // with columns k and o1, o2, ...
-	std::string parent;   // the parent's column
+	std::string sql;     // with columns k and o1, o2, ...
+	std::string parent;  // the parent's column
 	int columns;
 };
 
@@ -74,8 +74,8 @@ std::optional<Query> WriteCte(BlockWriter &writer)
 	if (dice.Chance(0.55)) {  // used twice
 		const size_t which = dice.Index(chosen.size());
 		if (chosen[which].column->IsOrdered() && chosen[which].column->distinct > 50)
-			from += Text(" JOIN (SELECT o%zu AS k, count(*) AS n FROM c GROUP BY 1) AS y ON y.k = x.o%zu AND y.n %s %d", which + 1, which + 1,
-			             dice.Chance(0.5) ? ">" : "<=", dice.Int(1, 20));
+			from += Text(" JOIN (SELECT o%zu AS k, count(*) AS n FROM c GROUP BY 1) AS y ON y.k = x.o%zu AND y.n %s %d",
+			             which + 1, which + 1, dice.Chance(0.5) ? ">" : "<=", dice.Int(1, 20));
 		else
 			from += Text(" WHERE x.o%zu::text > (SELECT min(o%zu::text) FROM c)", which + 1, which + 1);
 	}
@@ -94,11 +94,12 @@ std::optional<Query> WriteDerivedJoin(BlockWriter &writer)
 	options.predicates = 0.8;
 	Block block = writer.Write(options);
 	const std::string alias = writer.NextAlias("d");
-	block.from = block.FromItem() + (dice.Chance(0.6) ? " JOIN (" : " LEFT JOIN (") + summary->sql + ") AS " + alias + " ON " + alias +
-	             ".k = " + block.sources[0].alias + "." + summary->parent;
+	block.from = block.FromItem() + (dice.Chance(0.6) ? " JOIN (" : " LEFT JOIN (") + summary->sql + ") AS " + alias +
+		" ON " + alias + ".k = " + block.sources[0].alias + "." + summary->parent;
 	const std::vector<Reference> references = block.References();
 	SelectList list;
-	const std::string group = dice.Chance(0.6) ? DrawGroupColumn(dice, references, dice.Chance(0.7) ? Groups::kFew : Groups::kAny) : "";
+	const std::string group =
+		dice.Chance(0.6) ? DrawGroupColumn(dice, references, dice.Chance(0.7) ? Groups::kFew : Groups::kAny) : "";
 	if (!group.empty()) {
 		list.Add(group);
 		for (int i = 1; i <= summary->columns; ++i)
@@ -134,16 +135,19 @@ std::optional<Query> WriteLateral(BlockWriter &writer)
 	std::string body = "SELECT ";
 	const std::string condition = writer.KeyCondition(key, inner.alias, block.sources[0].alias);
 	const std::string predicate = dice.Chance(0.5) ? writer.Predicate(inner) : "";
-	const std::string rest = " FROM " + child.name + " " + inner.alias + " WHERE " + condition + (predicate.empty() ? "" : " AND " + predicate);
+	const std::string rest = " FROM " + child.name + " " + inner.alias + " WHERE " + condition +
+		(predicate.empty() ? "" : " AND " + predicate);
 	const Column &by = dice.Pick(child.columns);
 	if (!by.IsOrdered())
 		return std::nullopt;
 	const std::string name = inner.alias + "." + by.name;
 	if (dice.Chance(0.6))
-		body += name + " AS v" + rest + " ORDER BY " + name + Text("%s LIMIT %d", dice.Chance(0.5) ? " DESC" : "", dice.Int(1, 5));
+		body += name + " AS v" + rest + " ORDER BY " + name +
+			Text("%s LIMIT %d", dice.Chance(0.5) ? " DESC" : "", dice.Int(1, 5));
 	else
 		body += std::string(dice.Chance(0.5) ? "max(" : "count(") + name + ") AS v" + rest;
-	block.from = block.FromItem() + (dice.Chance(0.6) ? " CROSS JOIN LATERAL (" : " LEFT JOIN LATERAL (") + body + ") AS q";
+	block.from =
+		block.FromItem() + (dice.Chance(0.6) ? " CROSS JOIN LATERAL (" : " LEFT JOIN LATERAL (") + body + ") AS q";
 	if (block.from.find(" LEFT JOIN LATERAL (") != std::string::npos)
 		block.from += " ON true";
 	SelectList list;
@@ -203,7 +207,8 @@ std::optional<Query> WriteSubqueryFilters(BlockWriter &writer)
 	}
 	for (const Reference &reference : DrawColumns(dice, references, 1, 8))
 		list.Add(reference.text);
-	return Query{"SELECT " + list.text() + " " + block.Text() + " ORDER BY " + DrawOrdered(dice, references).text, list.count(), false};
+	return Query{"SELECT " + list.text() + " " + block.Text() + " ORDER BY " + DrawOrdered(dice, references).text,
+	             list.count(), false};
 }
 
 std::optional<Query> WriteRecursive(BlockWriter &writer)
@@ -224,11 +229,13 @@ std::optional<Query> WriteRecursive(BlockWriter &writer)
 		return std::nullopt;
 	const bool is_down = dice.Chance(0.5);  // from a node to its descendants, or to its ancestors
 	const std::string measure = DrawOrdered(dice, Block{{{&table, "n"}}, "", {}}.References()).text;
-	return Query{"WITH RECURSIVE r(id, next, depth) AS (SELECT b." + parent + ", b." + child + ", 0 FROM " + table.name + " b WHERE " + predicate +
-	                 (dice.Chance(0.3) ? " UNION " : " UNION ALL ") + "SELECT n." + parent + ", n." + child + ", r.depth + 1 FROM r JOIN " + table.name +
-	                 " n ON " + (is_down ? "n." + child + " = r.id" : "n." + parent + " = r.next") + Text(" WHERE r.depth < %d) ", dice.Int(1, 12)) +
-	                 "SELECT r.depth AS o1, count(*) AS o2, count(DISTINCT r.id) AS o3, max(" + measure + ") AS o4 FROM r JOIN " + table.name +
-	                 " n ON n." + parent + " = r.id GROUP BY r.depth",
+	return Query{"WITH RECURSIVE r(id, next, depth) AS (SELECT b." + parent + ", b." + child + ", 0 FROM " +
+	                 table.name + " b WHERE " + predicate + (dice.Chance(0.3) ? " UNION " : " UNION ALL ") +
+	                 "SELECT n." + parent + ", n." + child + ", r.depth + 1 FROM r JOIN " + table.name + " n ON " +
+	                 (is_down ? "n." + child + " = r.id" : "n." + parent + " = r.next") +
+	                 Text(" WHERE r.depth < %d) ", dice.Int(1, 12)) +
+	                 "SELECT r.depth AS o1, count(*) AS o2, count(DISTINCT r.id) AS o3, max(" + measure +
+	                 ") AS o4 FROM r JOIN " + table.name + " n ON n." + parent + " = r.id GROUP BY r.depth",
 	             4, true};
 }
 
@@ -249,8 +256,9 @@ std::optional<Query> WriteSelfComparison(BlockWriter &writer)
 	if (!compared.IsOrdered())
 		return std::nullopt;
 	const std::string &alias = block.sources[0].alias;
-	block.from += " JOIN " + table.name + " " + other.alias + " ON " + other.alias + "." + on.column->name + " = " + on.text + " AND " + other.alias +
-	              "." + compared.name + (dice.Chance(0.5) ? " > " : " <> ") + alias + "." + compared.name;
+	block.from += " JOIN " + table.name + " " + other.alias + " ON " + other.alias + "." + on.column->name + " = " +
+		on.text + " AND " + other.alias + "." + compared.name + (dice.Chance(0.5) ? " > " : " <> ") + alias + "." +
+		compared.name;
 	block.sources.push_back(other);
 	const std::vector<Reference> references = block.References();
 	SelectList list;

@@ -10,10 +10,7 @@ using bench::Text;
 
 namespace {
 
-std::string Direction(Dice &dice)
-{
-	return dice.Chance(0.4) ? " DESC" : dice.Chance(0.1) ? " NULLS FIRST" : "";
-}
+std::string Direction(Dice &dice) { return dice.Chance(0.4) ? " DESC" : dice.Chance(0.1) ? " NULLS FIRST" : ""; }
 
 Block WriteBlock(BlockWriter &writer, int joins, double predicates)
 {
@@ -59,7 +56,8 @@ std::optional<Query> WriteSorted(BlockWriter &writer)
 	const std::vector<Reference> references = block.References();
 	SelectList list;
 	AddAll(list, DrawColumns(dice, references, 1, 25));
-	std::string sql = "SELECT " + list.text() + " " + block.Text() + " ORDER BY " + DrawOrdered(dice, references).text + Direction(dice);
+	std::string sql = "SELECT " + list.text() + " " + block.Text() + " ORDER BY " + DrawOrdered(dice, references).text +
+		Direction(dice);
 	for (int i = dice.Int(0, 2); i > 0; --i)
 		sql += ", " + DrawOrdered(dice, references).text + Direction(dice);
 	return Query{sql, list.count(), false};
@@ -76,7 +74,8 @@ std::optional<Query> WriteDistinct(BlockWriter &writer)
 	if (list.count() == 0)
 		return std::nullopt;
 	const bool is_top = dice.Chance(0.2);
-	return Query{"SELECT DISTINCT " + list.text() + " " + block.Text() + (is_top ? Text(" ORDER BY 1 LIMIT %d", dice.Int(10, 800)) : ""),
+	return Query{"SELECT DISTINCT " + list.text() + " " + block.Text() +
+	                 (is_top ? Text(" ORDER BY 1 LIMIT %d", dice.Int(10, 800)) : ""),
 	             list.count(), is_top};
 }
 
@@ -91,8 +90,8 @@ std::optional<Query> WriteDistinctOn(BlockWriter &writer)
 	SelectList list;
 	list.Add(by.text);
 	AddAll(list, DrawColumns(dice, references, 1, 8));
-	return Query{"SELECT DISTINCT ON (" + by.text + ") " + list.text() + " " + block.Text() + " ORDER BY " + by.text + ", " +
-	                 DrawOrdered(dice, references).text + Direction(dice),
+	return Query{"SELECT DISTINCT ON (" + by.text + ") " + list.text() + " " + block.Text() + " ORDER BY " + by.text +
+	                 ", " + DrawOrdered(dice, references).text + Direction(dice),
 	             list.count(), false};
 }
 
@@ -107,7 +106,8 @@ std::optional<Query> WriteWindows(BlockWriter &writer)
 	std::string windows;
 	const int kinds = dice.Chance(0.3) ? 2 : 1;
 	for (int i = 0; i < kinds; ++i) {
-		std::string partition = dice.Chance(0.85) ? DrawGroupColumn(dice, references, static_cast<Groups>(dice.Int(0, 2))) : "";
+		std::string partition =
+			dice.Chance(0.85) ? DrawGroupColumn(dice, references, static_cast<Groups>(dice.Int(0, 2))) : "";
 		if (!partition.empty())
 			partition = "PARTITION BY " + partition + " ";
 		windows += Text("%s w%d AS (%sORDER BY %s%s)", i > 0 ? "," : " WINDOW", i, partition.c_str(),
@@ -115,13 +115,22 @@ std::optional<Query> WriteWindows(BlockWriter &writer)
 	}
 	const std::string number = DrawNumberExpression(dice, references);
 	for (int i = 0; i < kinds; ++i) {
-		const std::vector<std::string> functions = {
-			"row_number()", "rank()", "dense_rank()", "ntile(10)", "lag(" + order + ")", "lead(" + order + ", 2)", "first_value(" + order + ")",
-			"sum(" + number + ")", "avg(" + number + ")", "count(*)", "max(" + number + ")"};
+		const std::vector<std::string> functions = {"row_number()",
+		                                            "rank()",
+		                                            "dense_rank()",
+		                                            "ntile(10)",
+		                                            "lag(" + order + ")",
+		                                            "lead(" + order + ", 2)",
+		                                            "first_value(" + order + ")",
+		                                            "sum(" + number + ")",
+		                                            "avg(" + number + ")",
+		                                            "count(*)",
+		                                            "max(" + number + ")"};
 		for (int k = dice.Int(1, 3); k > 0; --k)
 			list.Add(dice.Pick(functions) + Text(" OVER w%d", i));
 		if (dice.Chance(0.2))  // a moving frame
-			list.Add("sum(" + number + Text(") OVER (w%d ROWS BETWEEN %d PRECEDING AND CURRENT ROW)", i, dice.Int(1, 30)));
+			list.Add("sum(" + number +
+			         Text(") OVER (w%d ROWS BETWEEN %d PRECEDING AND CURRENT ROW)", i, dice.Int(1, 30)));
 	}
 	std::string sql = "SELECT " + list.text() + " " + block.Text() + windows;
 	if (dice.Chance(0.4))  // the best of each group
@@ -132,7 +141,8 @@ std::optional<Query> WriteWindows(BlockWriter &writer)
 std::optional<Query> WriteSetOperation(BlockWriter &writer)
 {
 	Dice &dice = writer.dice();
-	const char *operation = dice.Pick(std::vector<const char *>{"UNION", "UNION", "UNION ALL", "UNION ALL", "INTERSECT", "EXCEPT", "EXCEPT ALL"});
+	const char *operation = dice.Pick(
+		std::vector<const char *>{"UNION", "UNION", "UNION ALL", "UNION ALL", "INTERSECT", "EXCEPT", "EXCEPT ALL"});
 	const int branches = dice.Chance(0.25) ? 3 : 2;
 	const Table &start = writer.DrawTable();
 	// Branches of one table take the same columns; of different tables, columns of the same kinds.
@@ -182,13 +192,15 @@ std::optional<Query> WriteUnnested(BlockWriter &writer)
 	SelectList list;
 	AddAll(list, DrawColumns(dice, references, 1, 3));
 	switch (dice.Int(0, 2)) {
-	case 0: list.Add(Text("generate_series(1, %d)", dice.Int(2, 6))); break;
-	case 1: list.Add("unnest(string_to_array(" + dice.Pick(references).text + "::text, ' '))"); break;
-	default: list.Add("regexp_split_to_table(" + dice.Pick(references).text + "::text, '[-a]')"); break;
+		case 0: list.Add(Text("generate_series(1, %d)", dice.Int(2, 6))); break;
+		case 1: list.Add("unnest(string_to_array(" + dice.Pick(references).text + "::text, ' '))"); break;
+		default: list.Add("regexp_split_to_table(" + dice.Pick(references).text + "::text, '[-a]')"); break;
 	}
 	if (dice.Chance(0.5)) {
 		const std::string last = list.Name(list.count() - 1);
-		return Query{"SELECT " + last + " AS o1, count(*) AS o2 FROM (SELECT " + list.text() + " " + block.Text() + ") AS q GROUP BY " + last, 2, false};
+		return Query{"SELECT " + last + " AS o1, count(*) AS o2 FROM (SELECT " + list.text() + " " + block.Text() +
+		                 ") AS q GROUP BY " + last,
+		             2, false};
 	}
 	return Query{"SELECT " + list.text() + " " + block.Text(), list.count(), false};
 }

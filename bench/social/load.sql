@@ -1,8 +1,9 @@
--- Fills the social schema: psql -v scale=1 -f load.sql (about 300 MB). Each value is arithmetic on a hash of its row number, so the same scale
--- gives the same data on every machine.
+-- Fills the social schema: psql -v scale=1 -f load.sql (about 300 MB). Each value is arithmetic on a hash of its row number, so
+-- the same scale gives the same data on every machine.
 --
--- Why planners err on it: the number of friends follows a power law and popular persons are friends of each other; language follows the place;
--- the likes and the answers of a message follow its author; tags follow the language; what is in jsonb has no statistics.
+-- Why planners err on it: the number of friends follows a power law and popular persons are friends of each other; language
+-- follows the place; the likes and the answers of a message follow its author; tags follow the language; what is in jsonb has no
+-- statistics.
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
 SET search_path = social, public;
@@ -20,7 +21,8 @@ CREATE FUNCTION word(n bigint, salt bigint) RETURNS text
 	RETURN (ARRAY['about','again','apple','beach','bread','cloud','coffee','dance','dream','early','earth','evening','family','friend','garden',
 	              'green','happy','house','island','jazz','kitchen','light','market','morning','mountain','music','never','night','ocean','paper',
 	              'people','photo','quiet','rain','river','school','silver','song','spring','story','street','summer','table','ticket','train',
-	              'travel','tree','village','voice','water','weekend','window','winter','wonder','yellow'])[1 + floor(55 * power(u(n, salt), 1.5))::int];
+	              'travel','tree','village','voice','water','weekend','window','winter','wonder','yellow'])[1 + floor(55 * power(u(n,
+	                     salt), 1.5))::int];
 
 CREATE FUNCTION place_of_person(n bigint) RETURNS int
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -39,7 +41,8 @@ SELECT n, CASE WHEN n > 56 THEN 7 + (n * 7) % 50 WHEN n > 6 THEN 1 + n % 6 END,
 FROM generate_series(1, 1256) AS n;
 
 INSERT INTO tag
-SELECT n, word(n, 3) || '_' || n, (ARRAY['person','place','art','sport','science','food','politics','other'])[1 + floor(8 * power(u(n, 4), 2))::int]
+SELECT n, word(n, 3) || '_' || n, (ARRAY['person','place','art','sport','science','food','politics','other'])[1 + floor(8 * power(u(n, 4),
+       2))::int]
 FROM generate_series(1, 2000) AS n;
 
 INSERT INTO person
@@ -52,7 +55,8 @@ SELECT n, word(n, 5) || n, initcap(word(n, 6)) || ' ' || initcap(word(n, 7)) || 
            'premium', CASE WHEN u(n, 11) < 0.07 THEN true END,
            'score', floor(1000 * power(u(n, 12), 3)),
            'interests', jsonb_build_array(word(n, 13), word(n, 14), word(n, 15)))),
-       CASE WHEN u(n, 16) < 0.6 THEN rpad(word(n, 17) || ' ' || word(n, 18), 10 + floor(300 * power(u(n, 19), 2))::int, ' ' || md5(n::text)) END
+       CASE WHEN u(n, 16) < 0.6 THEN rpad(word(n, 17) || ' ' || word(n, 18), 10 + floor(300 * power(u(n, 19), 2))::int, ' ' ||
+              md5(n::text)) END
 FROM (SELECT n, value, place_of_person(n) AS place_id FROM size, generate_series(1, value) AS n WHERE name = 'persons' OFFSET 0) AS p;
 
 -- Half of the friends live near (a near number), half are anybody, popular persons (low numbers) first.
@@ -65,9 +69,11 @@ FROM (SELECT a, CASE WHEN u(n, 21) < 0.5 THEN 1 + (a + floor(60 * power(u(n, 22)
 WHERE a <> b;
 
 INSERT INTO friendship
-SELECT a, b, timestamptz '2019-01-01' + interval '1 second' * floor(180000000 * u(a * 1000003 + b, 23)), u(a * 1000003 + b, 24)::real FROM half
+SELECT a, b, timestamptz '2019-01-01' + interval '1 second' * floor(180000000 * u(a * 1000003 + b, 23)), u(a * 1000003 + b, 24)::real FROM
+       half
 UNION ALL
-SELECT b, a, timestamptz '2019-01-01' + interval '1 second' * floor(180000000 * u(a * 1000003 + b, 23)), u(a * 1000003 + b, 24)::real FROM half;
+SELECT b, a, timestamptz '2019-01-01' + interval '1 second' * floor(180000000 * u(a * 1000003 + b, 23)), u(a * 1000003 + b, 24)::real FROM
+       half;
 DROP TABLE half;
 
 -- A third begin a thread; the others answer one that is not much older, mostly one of few (multiples of 50).
@@ -81,7 +87,8 @@ SELECT n, CASE WHEN u(n, 30) > 0.33 AND n > 200
        rpad(word(n, 36) || ' ' || word(n, 37) || ' ' || word(n, 38) || ' ' || word(n, 39), 24 + floor(500 * power(u(n, 40), 4))::int,
             ' ' || word(n, 41) || ' ' || md5(n::text))
 FROM (SELECT n, messages, 1 + floor(persons * power(u(n, 42), 2.2))::bigint AS author
-      FROM (SELECT max(value) FILTER (WHERE name = 'messages') AS messages, max(value) FILTER (WHERE name = 'persons') AS persons FROM size) AS s,
+      FROM (SELECT max(value) FILTER (WHERE name = 'messages') AS messages, max(value) FILTER (WHERE name = 'persons') AS persons FROM
+             size) AS s,
            generate_series(1, messages) AS n OFFSET 0) AS m;
 
 INSERT INTO message_tag
@@ -99,12 +106,15 @@ INSERT INTO event
 SELECT n, timestamptz '2024-01-01' + interval '1 second' * floor(31500000 * (n::float8 / events)), person_id, kind,
        CASE WHEN kind IN ('read', 'like', 'share') THEN 1 + floor(messages * (1 - power(u(n, 60), 2.0)))::bigint END, md5(s::text)::uuid,
        CASE WHEN kind IN ('read', 'video') THEN floor(exp(4 + 8 * u(n, 61)))::int END,
-       CASE WHEN u(n, 62) < 0.4 THEN jsonb_build_object('page', word(n, 63), 'x', n % 100, 'experiment', CASE WHEN n % 3 = 0 THEN 'b' ELSE 'a' END) END
+       CASE WHEN u(n, 62) < 0.4 THEN jsonb_build_object('page', word(n, 63), 'x', n % 100, 'experiment', CASE WHEN n % 3 = 0 THEN 'b' ELSE
+              'a' END) END
 FROM (SELECT n, s, events, messages, 1 + floor(persons * power(u(s, 64), 1.8))::bigint AS person_id,
-             (ARRAY['read','read','read','read','like','like','share','login','video','search'])[1 + floor(10 * power(u(n, 65), 1.3))::int] AS kind
+             (ARRAY['read','read','read','read','like','like','share','login','video','search'])[1 + floor(10 * power(u(n, 65),
+                    1.3))::int] AS kind
       FROM (SELECT n, n / 6 AS s, events, messages, persons
             FROM (SELECT max(value) FILTER (WHERE name = 'events') AS events, max(value) FILTER (WHERE name = 'messages') AS messages,
-                         max(value) FILTER (WHERE name = 'persons') AS persons FROM size) AS z, generate_series(1, events) AS n OFFSET 0) AS x
+                         max(value) FILTER (WHERE name = 'persons') AS persons FROM size) AS z, generate_series(1, events) AS n OFFSET 0)
+                                AS x
       OFFSET 0) AS y;
 
 CREATE INDEX ON person (place_id);

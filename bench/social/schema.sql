@@ -1,8 +1,8 @@
 -- A social network: tables only. Run by psql in an empty database, before load.sql.
 --
--- As unlike the retail star as can be: a graph (friendships, both directions stored, few persons with very many), trees (messages that answer
--- messages), many-to-many (tags), semi-structured attributes (jsonb), wide text, arrays, and a log partitioned by month. load.sql declares the
--- keys when the data are there, but for the partitioned log.
+-- As unlike the retail star as can be: a graph (friendships, both directions stored, few persons with very many), trees (messages
+-- that answer messages), many-to-many (tags), semi-structured attributes (jsonb), wide text, arrays, and a log partitioned by
+-- month. load.sql declares the keys when the data are there, but for the partitioned log.
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
 
@@ -80,5 +80,6 @@ CREATE TABLE event (
 	details jsonb
 ) PARTITION BY RANGE (happened);
 
-SELECT format('CREATE TABLE event_%s PARTITION OF event FOR VALUES FROM (%L) TO (%L)', to_char(first, 'YYYY_MM'), first, first + interval '1 month')
+SELECT format('CREATE TABLE event_%s PARTITION OF event FOR VALUES FROM (%L) TO (%L)', to_char(first, 'YYYY_MM'), first, first + interval
+       '1 month')
 FROM generate_series(timestamp '2024-01-01', timestamp '2024-12-01', interval '1 month') AS first \gexec
