@@ -6,6 +6,7 @@
  */
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <limits>
 #include <random>
 #include <vector>
@@ -39,6 +40,11 @@ class JudgeTest : public ::testing::Test {
   protected:
 	JudgeTest() { InitAccuracy(&accuracy_); }
 
+	Factors FactorsNow(Familiarity familiarity = Familiarity::kPlanSeen, int target = kTime) const
+	{
+		return CalibrationOf(&accuracy_, familiarity).of[target];
+	}
+
 	Accuracy accuracy_;
 };
 
@@ -48,7 +54,9 @@ TEST_F(JudgeTest, EmptyWindowsHaveNoNumbers)
 	EXPECT_EQ(row.samples, 0);
 	EXPECT_TRUE(std::isnan(row.p50));
 	EXPECT_TRUE(std::isnan(row.coverage));
-	EXPECT_EQ(accuracy_.calibration[kTime], 1);
+	EXPECT_EQ(MeanCalibration(accuracy_, Target::kTime), 1);
+	EXPECT_EQ(FactorsNow().lower, 1);
+	EXPECT_EQ(FactorsNow().upper, 1);
 }
 
 TEST_F(JudgeTest, QuantilesOfKnownErrors)
@@ -99,19 +107,19 @@ TEST_F(JudgeTest, CensoredTimesCountOnlyAsProofOfTooLow)
 	above->final_state = FinalState::kCancelled;
 	Judge(&accuracy_, *above);
 	EXPECT_EQ(accuracy_.windows[kTime][kMixture].weight, 1);
-	EXPECT_EQ(accuracy_.calibration[kTime], 1);
+	EXPECT_EQ(FactorsNow().upper, 1);
 
 	auto late = Predicted(10000, 0.5f);
 	late->final_state = FinalState::kFailed;
 	Judge(&accuracy_, *late);
 	EXPECT_EQ(accuracy_.windows[kTime][kMixture].weight, 1 + 0.9977f);
-	EXPECT_GT(accuracy_.calibration[kTime], 1);
+	EXPECT_GT(FactorsNow().upper, 1);
 
 	auto rejected = Predicted(10000, 0.5f);
 	rejected->final_state = FinalState::kRejected;
-	const float before = accuracy_.calibration[kTime];
+	const float before = FactorsNow().upper;
 	Judge(&accuracy_, *rejected);
-	EXPECT_EQ(accuracy_.calibration[kTime], before);
+	EXPECT_EQ(FactorsNow().upper, before);
 }
 
 TEST_F(JudgeTest, SequenceIsEvenAfterwards)
@@ -123,34 +131,133 @@ TEST_F(JudgeTest, SequenceIsEvenAfterwards)
 	EXPECT_EQ(accuracy_.sequence.value.load() % 2, 0u);
 }
 
+/* Calibrated answers of median 100 and this claimed deviation. */
+std::unique_ptr<Experience> Calibrated(float log_error, float deviation, const Factors &factors, Familiarity familiarity)
+{
+	auto experience = Predicted(100 * std::exp(log_error), deviation * factors.lower);
+	experience->time.upward = factors.upper / factors.lower;
+	experience->familiarity = familiarity;
+	return experience;
+}
+
+/* Parts of outcomes: inside the 95 % interval, below the one-sided 95 % bound. */
+struct Held {
+	double interval = 0;
+	double bound = 0;
+};
+
+struct CalibrationCase {
+	const char *name;
+	float (*error)(std::mt19937 *random, int step); /* ln of outcome / median */
+};
+void PrintTo(const CalibrationCase &c, std::ostream *out) { *out << c.name; }
+
+float Normal(std::mt19937 *random) { return std::normal_distribution<float>()(*random); }
+
+const CalibrationCase kCalibrationCases[] = {
+	{"twice_as_wide", [](std::mt19937 *r, int) { return Normal(r); }},
+	{"laplace",
+     [](std::mt19937 *r, int) { return ((*r)() % 2 ? 1.0f : -1.0f) * std::exponential_distribution<float>(2)(*r); }},
+	{"heavy_tails", [](std::mt19937 *r, int) { return 0.5f * std::student_t_distribution<float>(2)(*r); }},
+	{"skewed_upwards", [](std::mt19937 *r, int) { return std::exponential_distribution<float>(1)(*r) - 0.69f; }},
+	{"skewed_downwards", [](std::mt19937 *r, int) { return 0.69f - std::exponential_distribution<float>(1)(*r); }},
+	{"uniform", [](std::mt19937 *r, int) { return std::uniform_real_distribution<float>(-1, 1)(*r); }},
+	{"widens", [](std::mt19937 *r, int step) { return (0.3f + 3e-4f * static_cast<float>(step)) * Normal(r); }},
+	{"shifts",
+     [](std::mt19937 *r, int step) { return 0.5f * Normal(r) + std::sin(static_cast<float>(step) * 2e-3f); }},
+	{"jumps", [](std::mt19937 *r, int step) { return 0.4f * Normal(r) + (step / 1500 % 2 ? 0.5f : -0.5f); }},
+};
+
+class CalibrationStreams : public ::testing::TestWithParam<CalibrationCase> {};
+
+/* The deviation claimed is 0.5; what is true differs, and in each class of familiarity by another factor. */
+TEST_P(CalibrationStreams, FiveOfAHundredLieAbove)
+{
+	constexpr int kSteps = 9000;
+	constexpr int kBurnIn = 300;
+	constexpr float kOfClass[] = {0.6f, 1, 1.8f};
+	Accuracy accuracy;
+	InitAccuracy(&accuracy);
+	std::mt19937 random(41);
+	Held held[3];
+	int count[3] = {};
+	for (int step = 0; step < kSteps; step++) {
+		const int which = random() % 10 < 6 ? 0 : random() % 4 ? 1 : 2; /* 60, 30 and 10 % */
+		const Familiarity familiarity = static_cast<Familiarity>(which);
+		const Factors factors = CalibrationOf(&accuracy, familiarity).of[kTime];
+		const float error = kOfClass[which] * GetParam().error(&random, step);
+		const auto experience = Calibrated(error, 0.5f, factors, familiarity);
+		if (step >= kBurnIn) {
+			const float value = std::log(experience->time_ms);
+			held[which].interval += value >= experience->time.LogAt(-1.96f) && value <= experience->time.LogAt(1.96f);
+			held[which].bound += value <= experience->time.LogAt(1.645f);
+			count[which]++;
+		}
+		Judge(&accuracy, *experience);
+	}
+	Held all;
+	for (int i = 0; i < 3; i++) {
+		all.interval += held[i].interval / (kSteps - kBurnIn);
+		all.bound += held[i].bound / (kSteps - kBurnIn);
+		held[i].interval /= count[i];
+		held[i].bound /= count[i];
+		EXPECT_NEAR(held[i].bound, 0.95, 0.02) << "class " << i;
+		EXPECT_NEAR(held[i].interval, 0.95, 0.03) << "class " << i;
+	}
+	std::printf("             95 %% bound %.3f (classes %.3f %.3f %.3f), 95 %% interval %.3f (%.3f %.3f %.3f)\n",
+	            all.bound, held[0].bound, held[1].bound, held[2].bound, all.interval, held[0].interval,
+	            held[1].interval, held[2].interval);
+	EXPECT_NEAR(all.bound, 0.95, 0.01);
+	/* the bound is what is anchored; the interval's upper end follows as if tails were a normal distribution's */
+	EXPECT_NEAR(all.interval, 0.95, 0.025);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CalibrationStreams, ::testing::ValuesIn(kCalibrationCases),
+                         [](const auto &test_case) { return std::string(test_case.param.name); });
+
 TEST_F(JudgeTest, CalibrationFindsTheRightWidth)
 {
-	/* the interval is half as wide as the scatter: a factor of 2 is right */
+	/* the interval is half as wide as the scatter: a factor of 2 is right, on both sides and for everybody */
 	std::mt19937 random(1);
-	std::normal_distribution<float> normal;
-	int covered = 0;
-	for (int i = 0; i < 6000; i++) {
-		const float factor = CalibrationOf(&accuracy_).time;
-		const auto experience = Predicted(100 * std::exp(normal(random)), 0.5f * factor);
-		covered += i >= 1000 && std::fabs(std::log(experience->time_ms / 100)) < 1.96f * 0.5f * factor;
-		Judge(&accuracy_, *experience);
+	for (int i = 0; i < 6000; i++)
+		Judge(&accuracy_, *Calibrated(Normal(&random), 0.5f, FactorsNow(), Familiarity::kPlanSeen));
+	EXPECT_NEAR(FactorsNow().lower, 2, 0.5);
+	EXPECT_NEAR(FactorsNow().upper, 2, 0.4);
+	EXPECT_NEAR(MeanCalibration(accuracy_, Target::kTime), 2, 0.4);
+	/* a class of which nothing was seen borrows */
+	EXPECT_GT(FactorsNow(Familiarity::kUnseen).upper, 1.1);
+}
+
+TEST_F(JudgeTest, SidesAreApart)
+{
+	std::mt19937 random(2);
+	for (int i = 0; i < 4000; i++) {
+		const float z = Normal(&random);
+		Judge(&accuracy_, *Calibrated(z > 0 ? 2 * z : 0.5f * z, 1, FactorsNow(), Familiarity::kPlanSeen));
 	}
-	EXPECT_NEAR(covered / 5000.0, 0.95, 0.01);
-	EXPECT_NEAR(accuracy_.calibration[kTime], 2, 0.4);
+	EXPECT_NEAR(FactorsNow().upper, 2, 0.4);
+	EXPECT_NEAR(FactorsNow().lower, 0.5, 0.15);
 }
 
 TEST_F(JudgeTest, CalibrationStaysInBounds)
 {
 	for (int i = 0; i < 5000; i++)
 		Judge(&accuracy_, *Predicted(1e6f, 0.01f));
-	EXPECT_EQ(accuracy_.calibration[kTime], kMostCalibration);
+	EXPECT_NEAR(FactorsNow().upper, kMostCalibration, 1e-4);
 	for (int i = 0; i < 5000; i++)
 		Judge(&accuracy_, *Predicted(100, 0.01f));
-	EXPECT_EQ(accuracy_.calibration[kTime], kLeastCalibration);
-	accuracy_.calibration[kTime] = std::numeric_limits<float>::quiet_NaN();
-	EXPECT_EQ(CalibrationOf(&accuracy_).time, 1);
+	EXPECT_NEAR(FactorsNow().upper, kLeastCalibration, 1e-4);
+	accuracy_.calibration[kTime].upper = std::numeric_limits<float>::quiet_NaN();
+	accuracy_.calibration[kTime].class_upper[0] = std::numeric_limits<float>::infinity();
+	accuracy_.calibration[kTime].class_scores[0] = -std::numeric_limits<float>::infinity();
+	EXPECT_EQ(FactorsNow().upper, 1);
 	Judge(&accuracy_, *Predicted(100, 1));
-	EXPECT_TRUE(std::isfinite(accuracy_.calibration[kTime]));
+	EXPECT_TRUE(std::isfinite(accuracy_.calibration[kTime].upper));
+	EXPECT_TRUE(std::isfinite(MeanCalibration(accuracy_, Target::kTime)));
+	auto hostile = Predicted(100, 1);
+	hostile->familiarity = static_cast<Familiarity>(200);
+	Judge(&accuracy_, *hostile);
+	EXPECT_TRUE(std::isfinite(FactorsNow(static_cast<Familiarity>(200)).upper));
 }
 
 /* Templates with plans of their own speed, size and error of the planner; like a real workload most repeat. */
@@ -198,6 +305,7 @@ class LoopTest : public JudgeTest {
 	{
 		store_ = RecallStore::Init(std::as_writable_bytes(std::span(memory_)), 1024);
 		InitPlannerModel(&planner_);
+		InitGate(&gate_);
 	}
 
 	struct Result {
@@ -207,7 +315,7 @@ class LoopTest : public JudgeTest {
 
 	static bool Inside(const Estimate &estimate, float value)
 	{
-		return std::fabs(std::log(value) - estimate.mean) <= 1.96f * estimate.Deviation();
+		return std::log(value) >= estimate.LogAt(-1.96f) && std::log(value) <= estimate.LogAt(1.96f);
 	}
 
 	Result Run(Workload *workload, int steps, float from_speed, float to_speed)
@@ -217,12 +325,12 @@ class LoopTest : public JudgeTest {
 			const float speed =
 				from_speed + (to_speed - from_speed) * static_cast<float>(i) / static_cast<float>(steps);
 			auto experience = workload->Next(speed);
-			PredictAgain({.planner = &planner_, .recall = store_, .accuracy = &accuracy_, .version = 1}, nullptr, experience.get());
+			PredictAgain({.planner = &planner_, .recall = store_, .gate = &gate_, .accuracy = &accuracy_, .version = 1},
+			             nullptr, experience.get());
 			covered[0] += Inside(experience->time, experience->time_ms);
 			covered[1] += Inside(experience->operators[0].mixture, experience->operators[0].needed_kb);
 			covered[2] += Inside(experience->query_memory, experience->query_memory_kb);
-			Judge(&accuracy_, *experience);
-			Learn(&planner_, store_, *experience);
+			Learn({.planner = &planner_, .recall = store_, .gate = &gate_, .accuracy = &accuracy_}, *experience);
 		}
 		Result result{};
 		for (int i = 0; i < 3; i++)
@@ -240,6 +348,7 @@ class LoopTest : public JudgeTest {
 	std::vector<uint64_t> memory_;
 	RecallStore *store_;
 	PlannerModel planner_;
+	GateModel gate_;
 };
 
 TEST_F(LoopTest, CoverageConverges)
@@ -289,14 +398,15 @@ TEST_F(LoopTest, DeterministicFromTheSameHistory)
 	Run(&first, 300, 1, 2);
 	const PlannerModel &model = planner_;
 	const float weight = model.time.weights[0];
-	const float calibration = accuracy_.calibration[kTime];
+	const float calibration = accuracy_.calibration[kTime].upper;
 	InitPlannerModel(&planner_);
 	InitAccuracy(&accuracy_);
+	InitGate(&gate_);
 	store_->Clear();
 	Workload second(14);
 	Run(&second, 300, 1, 2);
 	EXPECT_EQ(planner_.time.weights[0], weight);
-	EXPECT_EQ(accuracy_.calibration[kTime], calibration);
+	EXPECT_EQ(accuracy_.calibration[kTime].upper, calibration);
 }
 
 TEST(Names, OfTargetsAndJudged)

@@ -34,7 +34,7 @@ struct Store {
 void Teach(PlannerModel *planner, RecallStore *recall, int plans)
 {
 	for (int i = 0; i < plans; i++)
-		Learn(planner, recall,
+		Learn({.planner = planner, .recall = recall},
 		      *test::JoinExperience(static_cast<uint64_t>(i) / 4 + 1, (static_cast<uint64_t>(i) + 100) * 2,
 		                            10.0f + static_cast<float>(i)));
 }

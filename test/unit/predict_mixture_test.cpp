@@ -26,7 +26,7 @@ TEST(Mix, EqualExpertsShareAlikeAndDisagreementWidens)
 {
 	const Estimate answers[kNumExperts] = {{1, 0.5f, 0.5f, 2}, {3, 0.5f, 0.5f, 2}};
 	float shares[kNumExperts];
-	const Estimate mixed = Mix(answers, 1, shares);
+	const Estimate mixed = Mix(answers, {}, shares);
 	EXPECT_FLOAT_EQ(shares[0], 0.5f);
 	EXPECT_FLOAT_EQ(shares[1], 0.5f);
 	EXPECT_FLOAT_EQ(mixed.mean, 2);
@@ -37,19 +37,25 @@ TEST(Mix, PreciseAndSupportedExpertsWeighMore)
 {
 	const Estimate precise[kNumExperts] = {{1, 1, 0, 5}, {3, 0.1f, 0, 5}};
 	float shares[kNumExperts];
-	EXPECT_GT(Mix(precise, 1, shares).mean, 2.9);
+	EXPECT_GT(Mix(precise, {}, shares).mean, 2.9);
 	EXPECT_GT(shares[1], 0.98);
 	const Estimate supported[kNumExperts] = {{1, 1, 0, 100}, {3, 1, 0, 0.5f}};
-	Mix(supported, 1, shares);
+	Mix(supported, {}, shares);
 	EXPECT_NEAR(shares[0], 0.75, 0.01);
 	EXPECT_FLOAT_EQ(shares[0] + shares[1], 1);
 }
 
-TEST(Mix, CalibrationScalesTheDeviation)
+TEST(Mix, CalibrationScalesTheDeviationEachSideApart)
 {
 	const Estimate answers[kNumExperts] = {{1, 0.5f, 0.5f, 2}, {}};
 	float shares[kNumExperts];
-	EXPECT_FLOAT_EQ(Mix(answers, 3, shares).Deviation(), 3);
+	const Estimate mixed = Mix(answers, {2, 6}, shares);
+	EXPECT_FLOAT_EQ(mixed.Deviation(), 2);
+	EXPECT_FLOAT_EQ(mixed.upward, 3);
+	EXPECT_FLOAT_EQ(mixed.LogAt(-1), -1);
+	EXPECT_FLOAT_EQ(mixed.LogAt(0), 1);
+	EXPECT_FLOAT_EQ(mixed.LogAt(1), 7);
+	EXPECT_FLOAT_EQ(mixed.At(1), std::exp(7.0f));
 }
 
 TEST(Mix, UnusableAnswersAreLeftOut)
@@ -59,14 +65,16 @@ TEST(Mix, UnusableAnswersAreLeftOut)
 	                             {1, -1, 1, 1},   {1, 1, 1, 0},    {1, 1, 1, kInf}};
 	for (const Estimate &bad : unusable) {
 		const Estimate answers[kNumExperts] = {bad, {2, 1, 0, 1}};
-		const Estimate mixed = Mix(answers, 1, shares);
+		const Estimate mixed = Mix(answers, {}, shares);
 		EXPECT_FLOAT_EQ(mixed.mean, 2);
 		EXPECT_FLOAT_EQ(shares[1], 1);
 		const Estimate none[kNumExperts] = {bad, {}};
-		EXPECT_FALSE(Mix(none, 1, shares).HasOpinion());
+		EXPECT_FALSE(Mix(none, {}, shares).HasOpinion());
 		EXPECT_EQ(shares[0], 0);
 	}
 }
+
+bool IsFactor(float factor) { return factor >= kLeastCalibration * 0.999f && factor <= kMostCalibration * 1.001f; }
 
 class PredictTest : public ::testing::Test {
   protected:
@@ -75,20 +83,26 @@ class PredictTest : public ::testing::Test {
 		store_ = RecallStore::Init(std::as_writable_bytes(std::span(memory_)), 64);
 		InitPlannerModel(&planner_);
 		InitAccuracy(&accuracy_);
+		InitGate(&gate_);
 	}
-	ModelView models() const { return {.planner = &planner_, .recall = store_, .accuracy = &accuracy_, .version = 42}; }
+	ModelView models() const
+	{
+		return {.planner = &planner_, .recall = store_, .gate = &gate_, .accuracy = &accuracy_, .version = 42};
+	}
+	LearningModels Models() { return {.planner = &planner_, .recall = store_, .gate = &gate_, .accuracy = &accuracy_}; }
 
 	std::vector<uint64_t> memory_;
 	RecallStore *store_;
 	PlannerModel planner_;
 	Accuracy accuracy_;
+	GateModel gate_;
 	std::unique_ptr<Forecast> forecast_;
 };
 
 TEST_F(PredictTest, FillsTheForecast)
 {
 	test::PlanBuilder plan = test::JoinPlan();
-	Predict(models(), plan.Finish(), {4096, 2}, forecast_.get());
+	Predict(models(), plan.Finish(), {4096, 2, false}, forecast_.get());
 	EXPECT_TRUE(forecast_->has_opinion);
 	EXPECT_EQ(forecast_->num_memory_nodes, 2);
 	EXPECT_EQ(forecast_->plan_fingerprint, plan.graph()->plan_fingerprint);
@@ -107,8 +121,8 @@ TEST_F(PredictTest, GraphAndExperienceGiveTheSameAnswer)
 	auto experience = test::JoinExperience(graph.template_fingerprint, graph.plan_fingerprint, 77, 1234, 567);
 	for (int i = 0; i < 2; i++)
 		experience->operators[i].formula_kb = static_cast<float>(FormulaMemoryKb(graph, graph.memory_node[i]));
-	Learn(&planner_, store_, *experience);
-	Predict(models(), graph, {4096, 2}, forecast_.get());
+	Learn(Models(), *experience);
+	Predict(models(), graph, {4096, 2, false}, forecast_.get());
 	PredictAgain(models(), nullptr, experience.get());
 	EXPECT_FLOAT_EQ(experience->time.mean, forecast_->time.mean);
 	EXPECT_FLOAT_EQ(experience->query_memory.mean, forecast_->query_memory.mean);
@@ -118,11 +132,62 @@ TEST_F(PredictTest, GraphAndExperienceGiveTheSameAnswer)
 	EXPECT_FLOAT_EQ(experience->memory_share[kRecallExpert], forecast_->memory_share[kRecallExpert]);
 }
 
+TEST_F(PredictTest, WithItsGraphAnExperienceIsAnsweredAsTheServerDoes)
+{
+	test::PlanBuilder plan = test::JoinPlan();
+	const PlanGraph &graph = plan.Finish();
+	auto experience = test::JoinExperience(graph.template_fingerprint, graph.plan_fingerprint, 77, 1234, 567);
+	for (int i = 0; i < 20; i++) {
+		PredictAgain(models(), &graph, experience.get());
+		Learn(Models(), *experience);
+	}
+	Predict(models(), graph, {4096, 2, true}, forecast_.get());
+	PredictAgain(models(), &graph, experience.get());
+	EXPECT_EQ(experience->num_nodes, graph.num_nodes);
+	EXPECT_EQ(experience->model_version, 42u);
+	EXPECT_EQ(experience->familiarity, Familiarity::kPlanSeen);
+	EXPECT_EQ(experience->time.mean, forecast_->time.mean);
+	EXPECT_EQ(experience->time.upward, forecast_->time.upward);
+	EXPECT_EQ(experience->query_memory.mean, forecast_->query_memory.mean);
+	for (int slot = 0; slot < 2; slot++) {
+		EXPECT_EQ(experience->operators[slot].mixture.mean, forecast_->memory[slot].mean);
+		EXPECT_EQ(experience->operators[slot].predicted_kb, forecast_->memory[slot].At(0));
+		EXPECT_EQ(experience->operators[slot].needed_kb, slot == 0 ? 1234 : 567);
+		for (int e = 0; e < kNumExperts; e++)
+			EXPECT_EQ(experience->operators[slot].answers[e].mean, forecast_->answers[e].memory[slot].mean);
+	}
+	for (int e = 0; e < kNumExperts; e++) {
+		EXPECT_EQ(experience->time_answers[e].mean, forecast_->answers[e].time.mean);
+		EXPECT_EQ(experience->time_share[e], forecast_->time_share[e]);
+		EXPECT_EQ(experience->memory_share[e], forecast_->memory_share[e]);
+	}
+
+	/* without an opinion there is nothing left of what was said before */
+	PredictAgain({}, &graph, experience.get());
+	EXPECT_FALSE(experience->time.HasOpinion());
+	EXPECT_FALSE(experience->operators[1].mixture.HasOpinion());
+	EXPECT_FALSE(experience->operators[1].answers[kPlannerExpert].HasOpinion());
+}
+
+TEST_F(PredictTest, FamiliarityIsWhatRecallHasSeen)
+{
+	test::PlanBuilder plan = test::JoinPlan();
+	const PlanGraph &graph = plan.Finish();
+	Predict(models(), graph, {4096, 2, false}, forecast_.get());
+	EXPECT_EQ(forecast_->familiarity, Familiarity::kUnseen);
+	Remember(store_, *test::JoinExperience(graph.template_fingerprint, 99998, 10));
+	Predict(models(), graph, {4096, 2, false}, forecast_.get());
+	EXPECT_EQ(forecast_->familiarity, Familiarity::kTemplateSeen);
+	Remember(store_, *test::JoinExperience(graph.template_fingerprint, graph.plan_fingerprint, 10));
+	Predict(models(), graph, {4096, 2, false}, forecast_.get());
+	EXPECT_EQ(forecast_->familiarity, Familiarity::kPlanSeen);
+}
+
 TEST_F(PredictTest, SharesOfAPlanWithoutMemoryOperators)
 {
 	test::PlanBuilder plan;
 	plan.Add(kNoNode, NodeKind::kSeqScan);
-	Predict(models(), plan.Finish(), {4096, 2}, forecast_.get());
+	Predict(models(), plan.Finish(), {4096, 2, false}, forecast_.get());
 	EXPECT_TRUE(forecast_->has_opinion);
 	EXPECT_EQ(forecast_->num_memory_nodes, 0);
 	EXPECT_FLOAT_EQ(forecast_->memory_share[kPlannerExpert], 1);
@@ -132,22 +197,22 @@ TEST_F(PredictTest, OverflowOrNothingToGoByIsNoOpinion)
 {
 	test::PlanBuilder plan = test::JoinPlan();
 	plan.Finish();
-	Predict(models(), *plan.graph(), {4096, 2}, forecast_.get());
+	Predict(models(), *plan.graph(), {4096, 2, false}, forecast_.get());
 	ASSERT_TRUE(forecast_->has_opinion);
 	plan.graph()->overflow = true;
-	Predict(models(), *plan.graph(), {4096, 2}, forecast_.get());
+	Predict(models(), *plan.graph(), {4096, 2, false}, forecast_.get());
 	EXPECT_FALSE(forecast_->has_opinion);
 	EXPECT_EQ(forecast_->num_memory_nodes, 0);
 	EXPECT_FALSE(forecast_->time.HasOpinion());
 
 	plan.graph()->overflow = false;
-	Predict({nullptr, nullptr, nullptr, 0}, *plan.graph(), {4096, 2}, forecast_.get());
+	Predict({}, *plan.graph(), {4096, 2, false}, forecast_.get());
 	EXPECT_FALSE(forecast_->has_opinion);
 	EXPECT_EQ(forecast_->time_share[0], 0);
-	Predict({nullptr, store_, nullptr, 0}, *plan.graph(), {4096, 2}, forecast_.get());
+	Predict({.recall = store_}, *plan.graph(), {4096, 2, false}, forecast_.get());
 	EXPECT_FALSE(forecast_->has_opinion);
 	test::PlanBuilder empty;
-	Predict(models(), empty.Finish(), {4096, 2}, forecast_.get());
+	Predict(models(), empty.Finish(), {4096, 2, false}, forecast_.get());
 	EXPECT_FALSE(forecast_->has_opinion);
 }
 
@@ -156,7 +221,7 @@ TEST_F(PredictTest, RecallAloneHasAnOpinion)
 	test::PlanBuilder plan = test::JoinPlan();
 	const PlanGraph &graph = plan.Finish();
 	Remember(store_, *test::JoinExperience(graph.template_fingerprint, graph.plan_fingerprint, 77));
-	Predict({nullptr, store_, nullptr, 0}, graph, {4096, 2}, forecast_.get());
+	Predict({.recall = store_}, graph, {4096, 2, false}, forecast_.get());
 	ASSERT_TRUE(forecast_->has_opinion);
 	EXPECT_NEAR(forecast_->time.At(0), 77, 1);
 	EXPECT_FLOAT_EQ(forecast_->time_share[kRecallExpert], 1);
@@ -171,8 +236,8 @@ TEST_F(PredictTest, PoisonedModelsGiveNoOpinionInsteadOfNan)
 		planner_.time.weights[0] = poison;
 		planner_.memory[static_cast<int>(MemoryClass::kSort)].noise_variance = poison;
 		planner_.query_memory.covariance[0][0] = poison;
-		accuracy_.calibration[0] = poison;
-		Predict(models(), *plan.graph(), {4096, 2}, forecast_.get());
+		accuracy_.calibration[0].lower = accuracy_.calibration[0].class_upper[2] = poison;
+		Predict(models(), *plan.graph(), {4096, 2, false}, forecast_.get());
 		if (!forecast_->has_opinion)
 			continue;
 		EXPECT_TRUE(std::isfinite(forecast_->time.At(2)));
@@ -185,10 +250,10 @@ TEST_F(PredictTest, AModelThatIsAlwaysBeingWrittenIsNoOpinion)
 {
 	test::PlanBuilder plan = test::JoinPlan();
 	planner_.sequence.BeginWrite();
-	Predict(models(), plan.Finish(), {4096, 2}, forecast_.get());
+	Predict(models(), plan.Finish(), {4096, 2, false}, forecast_.get());
 	EXPECT_FALSE(forecast_->has_opinion);
 	planner_.sequence.EndWrite();
-	Predict(models(), *plan.graph(), {4096, 2}, forecast_.get());
+	Predict(models(), *plan.graph(), {4096, 2, false}, forecast_.get());
 	EXPECT_TRUE(forecast_->has_opinion);
 }
 
@@ -280,11 +345,12 @@ TEST_F(PredictTest, AbsurdExperiencesNeverPoisonTheModels)
 		absurd.Fill(experience.get());
 		if (i % 2)
 			PredictAgain(models(), nullptr, experience.get());
-		Judge(&accuracy_, *experience);
-		Learn(&planner_, store_, *experience);
+		Learn(Models(), *experience);
 		ASSERT_TRUE(PlannerModelIsSane(planner_)) << "after experience " << i;
-		for (const float factor : accuracy_.calibration)
-			ASSERT_TRUE(factor >= kLeastCalibration && factor <= kMostCalibration);
+		ASSERT_TRUE(GateModelIsSane(std::as_bytes(std::span(&gate_, 1)))) << "after experience " << i;
+		for (const Familiarity familiarity : {Familiarity::kPlanSeen, Familiarity::kTemplateSeen, Familiarity::kUnseen})
+			for (const Factors &factors : CalibrationOf(&accuracy_, familiarity).of)
+				ASSERT_TRUE(IsFactor(factors.lower) && IsFactor(factors.upper));
 
 		PredictAgain(models(), nullptr, experience.get());
 		ExpectUsableOrNone(experience->time);
@@ -300,7 +366,7 @@ TEST_F(PredictTest, AbsurdExperiencesNeverPoisonTheModels)
 
 	/* and what a healthy workload teaches afterwards is learned */
 	for (int i = 0; i < 300; i++)
-		Learn(&planner_, store_, *test::JoinExperience(500, 1000, 20));
+		Learn(Models(), *test::JoinExperience(500, 1000, 20));
 	auto question = test::JoinExperience(500, 1000, 0);
 	PredictAgain({.planner = &planner_, .recall = store_, .version = 1}, nullptr, question.get());
 	EXPECT_NEAR(question->time.At(0), 20, 2);
@@ -321,7 +387,7 @@ TEST_F(PredictTest, AbsurdPlansAreAnsweredOrNot)
 			FoldSubtree(plan.graph(), static_cast<int16_t>(absurd.Below(nodes)),
 			            static_cast<int16_t>(absurd.Below(nodes)));
 		plan.graph()->total_cost = absurd.Number();
-		Predict(models(), plan.Finish(), {0, kNan}, forecast_.get());
+		Predict(models(), plan.Finish(), {0, kNan, false}, forecast_.get());
 		ExpectUsableOrNone(forecast_->time);
 		ExpectUsableOrNone(forecast_->parallel_fraction);
 		ExpectUsableOrNone(forecast_->query_memory);
@@ -351,7 +417,7 @@ TEST_F(PredictTest, MeasureOfATwentyNodePlan)
 	};
 	const auto start = Clock::now();
 	for (int i = 0; i < kRounds; i++)
-		Predict(models(), graph, {4096, 2}, forecast_.get());
+		Predict(models(), graph, {4096, 2, false}, forecast_.get());
 	const auto predicted = Clock::now();
 	for (int i = 0; i < kRounds; i++)
 		plan.Finish();

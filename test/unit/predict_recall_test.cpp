@@ -306,7 +306,7 @@ TEST_F(RecallTest, LearnsHowItScales)
 	plan.graph()->plan_fingerprint = kPlan;
 	plan.graph()->template_fingerprint = kTemplate;
 	auto forecast = std::make_unique<Forecast>();
-	Predict({.planner = &planner_, .recall = store_, .version = 1}, *plan.graph(), {4096, 2}, forecast.get());
+	Predict({.planner = &planner_, .recall = store_, .version = 1}, *plan.graph(), {4096, 2, false}, forecast.get());
 	const float logit = forecast->parallel_fraction.mean;
 	EXPECT_NEAR(1 / (1 + std::exp(-logit)), 0.85, 0.1);
 }

@@ -18,6 +18,7 @@
 namespace wlm {
 
 static_assert(sizeof(RecallStore) % 8 == 0 && alignof(RecallEntry) <= 8);
+static_assert(sizeof(TemplateLosses) % sizeof(uint32_t) == 0);
 
 namespace {
 
@@ -26,6 +27,18 @@ uint32_t Rounded(uint32_t capacity) noexcept { return std::bit_ceil(std::clamp(c
 uint64_t LoadFingerprint(const RecallEntry &entry) noexcept
 {
 	return __atomic_load_n(&entry.fingerprint, __ATOMIC_RELAXED);
+}
+
+/* Where the fingerprint is; nullptr if it is nowhere. Another may take the place at any time, unless we are the writer. */
+const RecallEntry *Locate(const RecallStore &store, uint64_t fingerprint) noexcept
+{
+	if (fingerprint == 0)
+		return nullptr;
+	const RecallBucket bucket = BucketOf(store, fingerprint);
+	for (uint32_t i = bucket.first; i < bucket.first + bucket.length; i++)
+		if (LoadFingerprint(store.entries()[i]) == fingerprint)
+			return store.entries() + i;
+	return nullptr;
 }
 
 }  // namespace
@@ -64,6 +77,7 @@ void InitEntry(RecallEntry *entry, uint64_t fingerprint) noexcept
 	entry->time = entry->query_memory = entry->temp_bytes = Moments{};
 	entry->time_sketch = QuantileSketch{};
 	entry->scale_weight = entry->scale_x = entry->scale_y = entry->scale_xx = entry->scale_xy = 0;
+	entry->losses = TemplateLosses{};
 	entry->num_operators = 0;
 	for (OperatorMemory &op : entry->operators) {
 		op = OperatorMemory{};
@@ -73,16 +87,44 @@ void InitEntry(RecallEntry *entry, uint64_t fingerprint) noexcept
 
 bool RecallStore::Find(uint64_t fingerprint, RecallEntry *copy) const noexcept
 {
-	if (fingerprint == 0)
+	const RecallEntry *entry = Locate(*this, fingerprint);
+	/* replaced between the look and the copy: the copy is whole, but another's */
+	return entry != nullptr && ReadShared(*entry, copy) && copy->fingerprint == fingerprint;
+}
+
+bool RecallStore::Has(uint64_t fingerprint) const noexcept { return Locate(*this, fingerprint) != nullptr; }
+
+bool RecallStore::FindLosses(uint64_t template_fingerprint, TemplateLosses *losses) const noexcept
+{
+	*losses = TemplateLosses{};
+	if (template_fingerprint == 0)
 		return false;
-	const RecallBucket bucket = BucketOf(*this, fingerprint);
-	for (uint32_t i = bucket.first; i < bucket.first + bucket.length; i++) {
-		const RecallEntry &entry = entries()[i];
-		/* replaced between the look and the copy: the copy is whole, but another's */
-		if (LoadFingerprint(entry) == fingerprint)
-			return ReadShared(entry, copy) && copy->fingerprint == fingerprint;
+	const uint64_t key = TemplateKey(template_fingerprint);
+	const RecallEntry *entry = Locate(*this, key);
+	if (entry == nullptr)
+		return false;
+	for (int i = 0; i < kSharedReadAttempts; i++) {
+		const uint32_t before = entry->sequence.BeginRead();
+		const bool same = LoadFingerprint(*entry) == key;
+		shared_words::Load(&entry->losses, losses, sizeof(TemplateLosses));
+		if (entry->sequence.EndRead(before) && same)
+			return true;
 	}
+	*losses = TemplateLosses{};
 	return false;
+}
+
+void RememberLosses(RecallStore *store, uint64_t template_fingerprint, const TemplateLosses &losses) noexcept
+{
+	if (template_fingerprint == 0)
+		return;
+	const RecallEntry *found = Locate(*store, TemplateKey(template_fingerprint));
+	if (found == nullptr)
+		return;
+	RecallEntry *entry = store->entries() + (found - store->entries());
+	entry->sequence.BeginWrite();
+	shared_words::Store(&entry->losses, &losses, sizeof(TemplateLosses));
+	entry->sequence.EndWrite();
 }
 
 void RecallStore::Clear() noexcept

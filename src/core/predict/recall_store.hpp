@@ -17,6 +17,7 @@
 #include <span>
 
 #include "core/plan/plan_graph.hpp"
+#include "core/predict/forecast.hpp"
 #include "core/sequence.hpp"
 
 namespace wlm {
@@ -45,6 +46,20 @@ struct OperatorMemory {
 	uint8_t kind;           /* NodeKind, to detect a changed plan */
 };
 
+/*
+ * By how much each expert erred more (or less) than the mixture lately, in ln: decayed mean and decayed count
+ * of scores. The gate's online correction (gate.hpp); a difference, because experts are not all asked about
+ * the same queries.
+ */
+struct ExpertLosses {
+	float excess[kNumExperts];
+	float scores[kNumExperts];
+};
+struct TemplateLosses {
+	ExpertLosses time;
+	ExpertLosses operator_memory;
+};
+
 struct RecallEntry {
 	Sequence sequence;
 	uint32_t last_used;     /* the store's clock, for replacement */
@@ -53,8 +68,9 @@ struct RecallEntry {
 	QuantileSketch time_sketch;
 	Moments query_memory;   /* ln(kB) */
 	Moments temp_bytes;     /* ln(1 + bytes) */
-	/* ln(time) against 1/processes, decayed sums for the scalability curve */
+	/* time in units of exp(time.mean) against 1/processes: decayed, weighted sums (scalability.hpp) */
 	float scale_weight, scale_x, scale_y, scale_xx, scale_xy;
+	TemplateLosses losses;  /* kept in templates' entries only */
 	int16_t num_operators;
 	OperatorMemory operators[kRecallOperators];
 };
@@ -75,6 +91,10 @@ struct RecallStore {
 
 	/* Copies the entry; false if there is none or the writer was busy with it (rare, counted as novel). */
 	bool Find(uint64_t fingerprint, RecallEntry *copy) const noexcept;
+	/* Whether there is an entry, without copying it. */
+	bool Has(uint64_t fingerprint) const noexcept;
+	/* The losses of a template's entry; all zero, and false, if there is none. */
+	bool FindLosses(uint64_t template_fingerprint, TemplateLosses *losses) const noexcept;
 	void Clear() noexcept;
 };
 
@@ -82,6 +102,9 @@ struct Experience;
 
 /* The writer's step: folds one experience into the entries of its plan and of its template. */
 void Remember(RecallStore *store, const Experience &experience) noexcept;
+
+/* The writer's: replaces the losses of a template's entry, if there is one. */
+void RememberLosses(RecallStore *store, uint64_t template_fingerprint, const TemplateLosses &losses) noexcept;
 
 /* Key under which a template's entry is stored: never equal to a plan's. */
 uint64_t TemplateKey(uint64_t template_fingerprint) noexcept;

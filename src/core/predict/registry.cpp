@@ -66,14 +66,13 @@ bool IsWorthAsking(const Expert &expert, const ModelView &models, const PlanGrap
 	return expert.price(models, graph) <= ExpectedMs(forecast) * kNanosecondsPerMs * kThoughtShare;
 }
 
-/* Mixes one target, gathered from all answers. */
+/* One target, gathered from all answers. */
 template <class Member>
-Estimate MixTarget(const Forecast &forecast, Member member, float calibration, float *shares) noexcept
+const Estimate *Gather(const Forecast &forecast, Member member, Estimate answers[kNumExperts]) noexcept
 {
-	Estimate answers[kNumExperts];
 	for (int i = 0; i < kNumExperts; i++)
 		answers[i] = member(forecast.answers[i]);
-	return Mix(answers, calibration, shares);
+	return answers;
 }
 
 void ClearForecast(Forecast *forecast) noexcept
@@ -90,27 +89,30 @@ void ClearForecast(Forecast *forecast) noexcept
 	std::fill_n(forecast->memory_share, static_cast<int>(kNumExperts), 0.0f);
 }
 
-void MixForecast(const Calibration &calibration, Forecast *forecast) noexcept
+/* Nobody judges parallel fractions and temporary files: they are mixed by precision. */
+void MixForecast(const Mixer &mixer, Forecast *forecast) noexcept
 {
 	float ignored[kNumExperts];
 	float query_share[kNumExperts];
-	forecast->time = MixTarget(
-		*forecast, [](const ExpertAnswer &answer) { return answer.time; }, calibration.time, forecast->time_share);
-	forecast->parallel_fraction = MixTarget(
-		*forecast, [](const ExpertAnswer &answer) { return answer.parallel_fraction; }, 1.0f, ignored);
-	forecast->query_memory = MixTarget(
-		*forecast, [](const ExpertAnswer &answer) { return answer.query_memory; }, calibration.query_memory,
-		query_share);
+	Estimate answers[kNumExperts];
+	forecast->time =
+		mixer.Mixed(Target::kTime, Gather(*forecast, [](const ExpertAnswer &answer) { return answer.time; }, answers),
+	                forecast->time_share);
+	forecast->parallel_fraction =
+		Mix(Gather(*forecast, [](const ExpertAnswer &answer) { return answer.parallel_fraction; }, answers), {}, ignored);
+	forecast->query_memory = mixer.Mixed(
+		Target::kQueryMemory,
+		Gather(*forecast, [](const ExpertAnswer &answer) { return answer.query_memory; }, answers), query_share);
 
 	ShareAverage average{};
 	for (int slot = 0; slot < forecast->num_memory_nodes; slot++) {
 		float shares[kNumExperts];
-		forecast->memory[slot] = MixTarget(
-			*forecast, [slot](const ExpertAnswer &answer) { return answer.memory[slot]; }, calibration.operator_memory,
-			shares);
+		forecast->memory[slot] = mixer.Mixed(
+			Target::kOperatorMemory,
+			Gather(*forecast, [slot](const ExpertAnswer &answer) { return answer.memory[slot]; }, answers), shares);
 		average.Add(shares);
-		forecast->temp[slot] = MixTarget(
-			*forecast, [slot](const ExpertAnswer &answer) { return answer.temp[slot]; }, 1.0f, ignored);
+		forecast->temp[slot] =
+			Mix(Gather(*forecast, [slot](const ExpertAnswer &answer) { return answer.temp[slot]; }, answers), {}, ignored);
 	}
 	average.Get(query_share, forecast->memory_share);
 }
@@ -134,6 +136,7 @@ void Predict(const ModelView &models, const PlanGraph &graph, const PlanContext 
 	    graph.num_memory_nodes > kMaxMemoryNodes)
 		return;
 
+	forecast->familiarity = FamiliarityOf(models.recall, graph.plan_fingerprint, graph.template_fingerprint);
 	for (int i = 0; i < kNumExperts; i++) {
 		if (IsWorthAsking(kExperts[i], models, graph, context, *forecast))
 			kExperts[i].answer(models, graph, context, forecast);
@@ -142,7 +145,9 @@ void Predict(const ModelView &models, const PlanGraph &graph, const PlanContext 
 		DiscardUnusable(&forecast->answers[i], graph.num_memory_nodes);
 	}
 	forecast->num_memory_nodes = graph.num_memory_nodes;
-	MixForecast(CalibrationOf(models.accuracy), forecast);
+	MixForecast(Mixer(models, graph.template_fingerprint,
+	                  MakeGateQuery(forecast->familiarity, forecast->novelty, graph.total_cost, graph.num_nodes)),
+	            forecast);
 	forecast->has_opinion = forecast->time.HasOpinion();
 	if (!forecast->has_opinion)
 		ClearForecast(forecast);

@@ -188,7 +188,7 @@ WLM_FUNCTION(wlm_expert_accuracy)
 			row.Number(summary.coverage);
 			row.Number(summary.share);
 			if (judged == wlm::kNumExperts)
-				row.Number(static_cast<double>(copy->calibration[target]));
+				row.Number(static_cast<double>(wlm::MeanCalibration(*copy, static_cast<wlm::Target>(target))));
 			else
 				row.Null();
 			row.Emit(set);
