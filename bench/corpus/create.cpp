@@ -138,7 +138,7 @@ int Create(int argc, char **argv)
 	for (const TablePlan &table : plan.tables)
 		CreateTable(session, plan, table);
 	DeclareKeys(session, plan);
-	// A plain ANALYZE of the corpus alone would undo stale statistics; CHECKPOINT keeps its work out of what is measured next.
+	// Its work stays out of what is measured next.
 	session.Ask("CHECKPOINT");
 
 	int64_t rows = 0;

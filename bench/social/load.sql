@@ -18,11 +18,11 @@ CREATE FUNCTION u(n bigint, salt bigint) RETURNS float8
 
 CREATE FUNCTION word(n bigint, salt bigint) RETURNS text
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN (ARRAY['about','again','apple','beach','bread','cloud','coffee','dance','dream','early','earth','evening','family','friend','garden',
-	              'green','happy','house','island','jazz','kitchen','light','market','morning','mountain','music','never','night','ocean','paper',
-	              'people','photo','quiet','rain','river','school','silver','song','spring','story','street','summer','table','ticket','train',
-	              'travel','tree','village','voice','water','weekend','window','winter','wonder','yellow'])[1 + floor(55 * power(u(n,
-	                     salt), 1.5))::int];
+	RETURN (ARRAY['about','again','apple','beach','bread','cloud','coffee','dance','dream','early','earth','evening','family',
+	              'friend','garden','green','happy','house','island','jazz','kitchen','light','market','morning','mountain','music',
+	              'never','night','ocean','paper','people','photo','quiet','rain','river','school','silver','song','spring','story',
+	              'street','summer','table','ticket','train','travel','tree','village','voice','water','weekend','window','winter',
+	              'wonder','yellow'])[1 + floor(55 * power(u(n, salt), 1.5))::int];
 
 CREATE FUNCTION place_of_person(n bigint) RETURNS int
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
