@@ -84,6 +84,14 @@ TEST_F(GraphNetworkTest, LevelsAndRecursionAgree)
 	}
 }
 
+TEST_F(GraphNetworkTest, GradientsByLevelsAndByRecursionAgree)
+{
+	const std::vector<float> recursive = trainer::GradientsRecursively(model_->parameters, data_, indices_);
+	const std::vector<float> levels = trainer::GradientsByLevels(model_->parameters, data_, indices_, 10);
+	for (size_t i = 0; i < recursive.size(); i++)
+		EXPECT_NEAR(levels[i], recursive[i], 1e-3f * std::max(1.0f, std::fabs(recursive[i]))) << "parameter " << i;
+}
+
 TEST_F(GraphNetworkTest, TheServerComputesTheSame)
 {
 	GraphBatch<float> batch;
