@@ -22,19 +22,29 @@ constexpr uintptr_t kModelAlignment = 8;
 bool HasTreesLength(std::span<const std::byte> model) noexcept { return TreesModelBytes(model) == model.size(); }
 bool HasGraphLength(std::span<const std::byte> model) noexcept { return GraphModelBytes() == model.size(); }
 
+/* Of a sane one: it may stand in more memory than it needs, but a blob has no bytes to spare. */
+bool HasNeighboursLength(std::span<const std::byte> model) noexcept
+{
+	const auto *store = reinterpret_cast<const NeighbourStore *>(model.data());
+	return NeighbourStoreBytes(NeighbourCapacity(*store)) == model.size();
+}
+
+bool AnyLength(std::span<const std::byte>) noexcept { return true; }
+
 /* How a model is judged; the models that are not used in place have no line. */
 struct InPlace {
 	ModelId which;
-	bool (*has_right_length)(std::span<const std::byte> model) noexcept; /* null = is_sane says it */
+	bool (*may_be)(std::span<const std::byte> model) noexcept;
+	BlobStatus otherwise;
 	bool (*is_sane)(std::span<const std::byte> model) noexcept;
-	BlobStatus wrong_length;
+	bool (*is_whole)(std::span<const std::byte> sane) noexcept;
 };
 
 constexpr InPlace kInPlace[] = {
-	{kTreesModel, HasTreesLength, TreesModelIsSane, BlobStatus::kWrongLength},
-	{kGraphModel, HasGraphLength, GraphModelIsSane, BlobStatus::kForeignShape},
-	{kNeighboursModel, nullptr, NeighbourStoreIsSane, BlobStatus::kWrongLength},
-	{kGateModel, nullptr, GateModelIsSane, BlobStatus::kWrongLength},
+	{kTreesModel, HasTreesLength, BlobStatus::kWrongLength, TreesModelIsSane, AnyLength},
+	{kGraphModel, HasGraphLength, BlobStatus::kForeignShape, GraphModelIsSane, AnyLength},
+	{kNeighboursModel, AnyLength, BlobStatus::kOk, NeighbourStoreIsSane, HasNeighboursLength},
+	{kGateModel, AnyLength, BlobStatus::kOk, GateModelIsSane, AnyLength},
 };
 
 const InPlace *FindInPlace(ModelId which) noexcept
@@ -66,10 +76,12 @@ BlobStatus CheckInPlaceBlob(std::span<const std::byte> blob, ModelId which, std:
 	if (reinterpret_cast<uintptr_t>(blob.data()) % kModelAlignment != 0)
 		return BlobStatus::kMisaligned;
 	const std::span<const std::byte> payload = blob.subspan(kBlobHeaderBytes);
-	if (in_place->has_right_length != nullptr && !in_place->has_right_length(payload))
-		return in_place->wrong_length;
+	if (!in_place->may_be(payload))
+		return in_place->otherwise;
 	if (!in_place->is_sane(payload))
 		return BlobStatus::kInsane;
+	if (!in_place->is_whole(payload))
+		return BlobStatus::kWrongLength;
 	*model = payload;
 	return BlobStatus::kOk;
 }
