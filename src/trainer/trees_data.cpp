@@ -28,6 +28,15 @@ void Append(const TreesRow &row, int num_features, std::vector<float> *x)
 	x->insert(x->end(), row.x.begin(), row.x.begin() + num_features);
 }
 
+/* Costs are those of one process among all that were planned; with fewer, each had more to do. */
+float MissingWorkers(const Sample &sample, float processes)
+{
+	const float planned = sample.graph.planned_workers;
+	if (!(processes > 1) || !(planned > 0) || !(sample.workers_launched >= 0) || !(sample.workers_launched < planned))
+		return 1;
+	return processes / (1 + (processes - 1) * sample.workers_launched / planned);
+}
+
 float Variance(float variance)
 {
 	return variance > 0 ? std::min(variance, kMostLabelVariance) : 0.0f;
@@ -64,7 +73,7 @@ void TreesData::AddTime(const Sample &sample, uint32_t group)
 	const PipelineTable &table = description_->pipelines;
 	for (int i = 0; i < table.num_pipelines; i++) {
 		Append(table.rows[i], kNumPipelineFeatures, &pipelines);
-		own_ms.push_back(table.own_ms[i]);
+		own_ms.push_back(table.own_ms[i] * MissingWorkers(sample, table.processes[i]));
 	}
 	plans.Add(description_->query, label);
 	first_pipeline.push_back(static_cast<uint32_t>(own_ms.size()));

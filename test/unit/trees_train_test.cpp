@@ -6,7 +6,11 @@
  */
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <random>
 
@@ -333,7 +337,7 @@ TEST(TreesTrain, ReportsAndImportance)
 TEST(TreesTrain, RefusesTooLittle)
 {
 	NEEDS_XGBOOST();
-	TreesData data = Gather(1, 2);
+	TreesData data = Gather(1, 1);
 	EXPECT_THROW(TrainTreesOn(&data, Options{}, nullptr), std::runtime_error);
 }
 
@@ -342,6 +346,63 @@ TEST(TreesTrain, SaysThatXgboostIsMissing)
 	if (HasTreesTrainer())
 		GTEST_SKIP() << "built with XGBoost";
 	EXPECT_THROW(TrainTrees(Samples{}, Options{}, nullptr), std::runtime_error);
+}
+
+TEST(TreesData, MissingWorkersAreMadeUpFor)
+{
+	test::PlanBuilder plan;
+	const int16_t gather = plan.Add(kNoNode, NodeKind::kGather, 100);
+	plan[gather].workers = 3;
+	const int16_t scan = plan.Add(gather, NodeKind::kSeqScan, 1000);
+	plan[scan].total_cost = 100;
+	plan[gather].total_cost = 300;
+	auto sample = std::make_unique<Sample>();
+	sample->graph = plan.Finish();
+	sample->weight = sample->time_weight = 1;
+	sample->log_ms = 1;
+	TreesData data;
+	for (const float launched : {3.0f, 1.0f, 0.0f}) {
+		sample->workers_launched = launched;
+		ASSERT_TRUE(data.Add(*sample));
+	}
+	ASSERT_EQ(data.own_ms.size(), 6u);
+	EXPECT_FLOAT_EQ(data.own_ms[0], data.own_ms[4]);
+	EXPECT_FLOAT_EQ(data.own_ms[3], 2 * data.own_ms[1]);
+	EXPECT_FLOAT_EQ(data.own_ms[5], 4 * data.own_ms[1]);
+}
+
+TEST(TreesData, TakesWhatTeaches)
+{
+	test::SyntheticWorld world;
+	uint64_t with_hash = 0;
+	while (world.Make(with_hash, 0)->graph.num_memory_nodes == 0)
+		with_hash++;
+	TreesData data;
+	const std::unique_ptr<Sample> sample = world.Make(with_hash, 0);
+	const size_t slots = static_cast<size_t>(sample->graph.num_memory_nodes);
+	ASSERT_TRUE(data.Add(*sample));
+	EXPECT_EQ(data.plans.labels.size(), 1u);
+	EXPECT_EQ(data.operators.labels.size(), slots);
+	EXPECT_EQ(data.queries.labels.size(), 1u);
+	EXPECT_EQ(data.first_pipeline.size(), 2u);
+	EXPECT_EQ(data.pipelines.size(), data.own_ms.size() * kNumPipelineFeatures);
+
+	sample->time_weight = sample->query_kb_weight = 0;
+	sample->operators[0].needed_weight = 0;
+	ASSERT_TRUE(data.Add(*sample)); /* nothing is known of its time, nor of the first operator */
+	EXPECT_EQ(data.plans.labels.size(), 1u);
+	EXPECT_EQ(data.operators.labels.size(), 2 * slots - 1);
+	EXPECT_EQ(data.queries.labels.size(), 1u);
+
+	sample->log_ms_bound = 9;
+	ASSERT_TRUE(data.Add(*sample));
+	ASSERT_EQ(data.plans.labels.size(), 2u);
+	EXPECT_TRUE(data.plans.labels[1].bound);
+
+	sample->weight = std::numeric_limits<float>::quiet_NaN();
+	ASSERT_TRUE(data.Add(*sample));
+	EXPECT_EQ(data.plans.labels.size(), 2u);
+	EXPECT_EQ(data.num_groups(), 1u);
 }
 
 TEST(TreesTrain, ChoosesEvenlyOverTemplates)
