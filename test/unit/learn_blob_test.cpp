@@ -102,9 +102,9 @@ TEST_F(BlobTest, LayoutIsThatOfVersionOne)
 	Store one(8);
 	Remember(one.store, *test::JoinExperience(0, 200, 5));
 	const Bytes recall = Written(*one.store);
-	EXPECT_EQ(recall.size(), 32u + 24 + (16 + 12 * 4 + 17 * 4 + 5 * 4) + 2 * 28);
+	EXPECT_EQ(recall.size(), 32u + 28 + (16 + 12 * 4 + 17 * 4 + 5 * 4 + 20 * 4) + 2 * 28);
 	uint64_t fingerprint;
-	std::memcpy(&fingerprint, recall.data() + 32 + 24, sizeof(fingerprint));
+	std::memcpy(&fingerprint, recall.data() + 32 + 28, sizeof(fingerprint));
 	EXPECT_EQ(fingerprint, 200u);
 }
 

@@ -23,14 +23,16 @@
  * Payload of recall:
  *        0      4  operators per entry at most
  *        4      4  sketch buckets
- *        8      4  entries that follow
- *       12      4  clock
- *       16      8  observations
- *       24         entries that are in use, in the order of the table; each is
+ *        8      4  experts in the losses
+ *       12      4  entries that follow
+ *       16      4  clock
+ *       20      8  observations
+ *       28         entries that are in use, in the order of the table; each is
  *                  fingerprint (8), last_used (4), number of operators (4),
  *                  time, query memory, temp bytes (4 floats each), sketch (1 + 16 floats),
- *                  scale sums (5 floats), and for each operator needed (4 floats),
- *                  lower bound, spill share (floats), kind (4)
+ *                  scale sums (5 floats), losses (time, operator memory: for each
+ *                  expert its excess, then its scores; floats), and for each operator
+ *                  needed (4 floats), lower bound, spill share (floats), kind (4)
  *
  * Payload of trees, graph, neighbours and gate: the model itself, byte by byte, as
  * its own header file says (model_in_place.cpp).
