@@ -150,6 +150,18 @@ const Case kCases[] = {
 				 const bool before = q->step < kChange;
 				 Say(r, q, {before ? 4 : 0.05f, 0.3f, 0.5f, 0.5f, 0.6f}, {1, 0.3f, 0.5f, 0.5f, 0.6f});
 			 }),
+	Still("drifts_slowly",
+          [](Random *r, Question *q) {
+			  const float done = static_cast<float>(q->step) / 2000;
+			  Say(r, q, {0.1f + 0.6f * done, 0.7f - 0.6f * done, 0.5f, 0.5f, 0.6f}, kHonest);
+		  }),
+	/* what nobody can know hides who is wrong: it takes longer to see */
+	{"a_bias_hidden_by_noise",
+     [](Random *r, Question *q) {
+		 Say(r, q, {0.05f, 0.05f, 0.5f, 0.5f, 0.6f}, kHonest, 0.6f);
+		 q->said.error[q->step < kChange ? 1 : 0] += 0.5f;
+	 },
+     kChange + 150, kChange + 1000},
 	Changing("regions_swap",
              [](Random *r, Question *q) {
 				 const bool odd = (q->template_number % 2 != 0) == (q->step < kChange);

@@ -22,7 +22,7 @@ namespace wlm {
 namespace {
 
 /* Exponential weights: the rate per mean loss of the mixture, and how many of those one score may count. */
-constexpr float kChoiceRate = 0.3f;
+constexpr float kChoiceRate = 0.4f;
 constexpr float kMostChoiceLoss = 5.0f;
 constexpr float kLeastUnit = 0.02f; /* ln */
 constexpr float kHuber = 0.1f;      /* ln: below, losses are quadratic */
