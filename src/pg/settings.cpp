@@ -34,7 +34,7 @@ int memory_kb = -1;
 double min_cost = 1000;
 int min_work_mem_kb = 1024;
 int mode = static_cast<int>(Mode::kObserve);
-int model_memory_kb = 16 * 1024;
+int model_memory_kb = 24 * 1024;
 double oversubscription = 1.0;
 int priority = -1;
 char *query_group = nullptr;
@@ -44,6 +44,11 @@ bool respect_user_work_mem = true;
 int ring_kb = 4096;
 double sample_rate = 0.05;
 int slot_count = 1;
+int train_interval_s = 900;
+int train_memory_kb = 512 * 1024;
+int train_statements = 2000;
+int train_timeout_s = 300;
+char *trainer = nullptr;
 }  // namespace setting
 
 double managed_cost = HUGE_VAL;
@@ -251,7 +256,7 @@ void InitSettings()
 	                        "Shared memory for the experts' models.",
 	                        nullptr,
 	                        &setting::model_memory_kb,
-	                        16 * 1024, 1024, 4 * 1024 * 1024,
+	                        24 * 1024, 1024, 4 * 1024 * 1024,
 	                        PGC_POSTMASTER,
 	                        GUC_UNIT_KB,
 	                        nullptr, nullptr, nullptr);
@@ -337,6 +342,51 @@ void InitSettings()
 	                        PGC_SUSET,
 	                        0,
 	                        nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.train_interval",
+	                        "Least time between two trainings of the experts' models.",
+	                        "-1 leaves it to wlm.train().",
+	                        &setting::train_interval_s,
+	                        900, -1, INT_MAX,
+	                        PGC_SIGHUP,
+	                        GUC_UNIT_S,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.train_memory",
+	                        "Memory that the training program may use.",
+	                        nullptr,
+	                        &setting::train_memory_kb,
+	                        512 * 1024, 64 * 1024, INT_MAX,
+	                        PGC_SIGHUP,
+	                        GUC_UNIT_KB,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.train_statements",
+	                        "New statements in wlm.history after which models are trained.",
+	                        nullptr,
+	                        &setting::train_statements,
+	                        2000, 50, INT_MAX,
+	                        PGC_SIGHUP,
+	                        0,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.train_timeout",
+	                        "Processor time that one training may take.",
+	                        nullptr,
+	                        &setting::train_timeout_s,
+	                        300, 5, 86400,
+	                        PGC_SIGHUP,
+	                        GUC_UNIT_S,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomStringVariable("wlm.trainer",
+	                           "The program that trains the experts' models.",
+	                           "A name is looked for beside the server's own programs.",
+	                           &setting::trainer,
+	                           "pg_wlm_trainer",
+	                           PGC_SIGHUP,
+	                           GUC_SUPERUSER_ONLY,
+	                           nullptr, nullptr, nullptr);
 
 	MarkGUCPrefixReserved("wlm");
 }

@@ -37,6 +37,11 @@ extern bool respect_user_work_mem;
 extern int ring_kb;
 extern double sample_rate;
 extern int slot_count;
+extern int train_interval_s;      /* -1 = only on demand */
+extern int train_memory_kb;
+extern int train_statements;
+extern int train_timeout_s;
+extern char *trainer;
 }  // namespace setting
 
 /*

@@ -5,7 +5,8 @@
  * every room needs.
  *
  * One allocation, in this order, each part aligned to a cache line:
- *     SharedState | Policy | QuerySlot[] | Ring | PlannerModel | Accuracy | RecallStore
+ *     SharedState | Policy | QuerySlot[] | Ring | PlannerModel | Accuracy | GateModel |
+ *     published models | RecallStore
  * Sizes come from one function, so that who creates it and who attaches to it
  * cannot drift apart.
  */
@@ -21,6 +22,7 @@ extern "C" {
 }
 
 #include "pg/settings.hpp"
+#include "pg/worker/published_models.hpp"
 
 namespace wlm {
 
@@ -31,6 +33,7 @@ Ring *ring = nullptr;
 PlannerModel *planner_model = nullptr;
 RecallStore *recall_store = nullptr;
 Accuracy *accuracy = nullptr;
+GateModel *gate_model = nullptr;
 
 namespace {
 
@@ -43,7 +46,8 @@ constexpr double kExpressShare = 0.1;
 struct Layout {
 	int32 max_queries;
 	uint32 recall_capacity;
-	Size policy, slots, ring, planner, accuracy, recall; /* offsets */
+	Size policy, slots, ring, planner, accuracy, gate, published, recall; /* offsets */
+	Size model_bytes;
 	Size total;
 };
 
@@ -64,11 +68,16 @@ Layout ComputeLayout()
 	layout.ring = reserve(static_cast<Size>(setting::ring_kb) * 1024);
 	layout.planner = reserve(sizeof(PlannerModel));
 	layout.accuracy = reserve(sizeof(Accuracy));
+	layout.gate = reserve(sizeof(GateModel));
+
+	layout.model_bytes = static_cast<Size>(setting::model_memory_kb) * 1024;
+	const Size published_bytes = PublishedModelsBytes(layout.model_bytes);
+	layout.published = reserve(published_bytes);
 
 	/* What is left of model_memory goes to recall, in a power of two of entries. */
-	const Size model_bytes = static_cast<Size>(setting::model_memory_kb) * 1024;
+	const Size others = published_bytes + sizeof(PlannerModel) + sizeof(Accuracy) + sizeof(GateModel);
 	layout.recall_capacity = 64;
-	while (RecallStore::BytesNeeded(layout.recall_capacity * 2) + sizeof(PlannerModel) + sizeof(Accuracy) <= model_bytes)
+	while (RecallStore::BytesNeeded(layout.recall_capacity * 2) + others <= layout.model_bytes)
 		layout.recall_capacity *= 2;
 	layout.recall = reserve(RecallStore::BytesNeeded(layout.recall_capacity));
 	layout.total = size;
@@ -140,6 +149,9 @@ void CreateState(char *memory, const Layout &layout)
 	Ring::Init({reinterpret_cast<std::byte *>(memory + layout.ring), static_cast<size_t>(setting::ring_kb) * 1024});
 	InitPlannerModel(reinterpret_cast<PlannerModel *>(memory + layout.planner));
 	InitAccuracy(reinterpret_cast<Accuracy *>(memory + layout.accuracy));
+	gate_model = reinterpret_cast<GateModel *>(memory + layout.gate);
+	InitGate(gate_model);
+	CreatePublishedModels(memory + layout.published, layout.model_bytes);
 	RecallStore::Init({reinterpret_cast<std::byte *>(memory + layout.recall), RecallStore::BytesNeeded(layout.recall_capacity)},
 	                  layout.recall_capacity);
 }
@@ -152,6 +164,8 @@ void AttachState(char *memory, const Layout &layout)
 	ring = reinterpret_cast<Ring *>(memory + layout.ring);
 	planner_model = reinterpret_cast<PlannerModel *>(memory + layout.planner);
 	accuracy = reinterpret_cast<Accuracy *>(memory + layout.accuracy);
+	gate_model = reinterpret_cast<GateModel *>(memory + layout.gate);
+	AttachPublishedModels(memory + layout.published);
 	recall_store = reinterpret_cast<RecallStore *>(memory + layout.recall);
 }
 
@@ -216,7 +230,7 @@ void InitSharedState()
 
 ModelView PublishedModels()
 {
-	return ModelView{.planner = planner_model, .recall = recall_store, .accuracy = accuracy,
+	return ModelView{.planner = planner_model, .recall = recall_store, .gate = gate_model, .accuracy = accuracy,
 	                 .version = pg_atomic_read_u32(&shared->model_version)};
 }
 

@@ -30,7 +30,10 @@ extern "C" {
 
 #include "core/decide/policy.hpp"
 #include "core/decide/workload.hpp"
+#include "core/learn/drift.hpp"
 #include "core/learn/learner.hpp"
+#include "core/learn/role_share.hpp"
+#include "core/predict/gate.hpp"
 #include "pg/observe/ring.hpp"
 
 namespace wlm {
@@ -52,6 +55,7 @@ struct WorkerReport {
 	uint8 flags;             /* OperatorFlag */
 	float peak_kb;           /* largest */
 	float needed_kb;         /* largest */
+	float temp_kb;           /* largest */
 	float total_peak_kb;     /* summed over workers */
 };
 
@@ -95,6 +99,20 @@ struct Counters {
 	pg_atomic_uint64 slots_taken_back;   /* from sessions idle between Bind and Execute, or with an open portal */
 };
 
+/* What wlm.training() shows: of the training that runs, or else of the last one. */
+struct TrainingState {
+	bool running;
+	int pid;                              /* of the process that waits for the trainer */
+	TimestampTz started_at;               /* 0 = never */
+	TimestampTz finished_at;
+	char phase[32];                       /* "collecting samples", "training trees", ... */
+	float progress;                       /* of the phase, 0..1 */
+	float loss;                           /* of the phase, NaN = none yet */
+	int64 samples;
+	char problem[256];                    /* why it failed, or empty */
+	char reason[64];                      /* why it was started */
+};
+
 inline constexpr int kWantedPlans = 64; /* one place for each fingerprint modulo this */
 
 struct SharedState {
@@ -112,6 +130,11 @@ struct SharedState {
 	/* Fingerprints whose row wlm.plan lacks although recall knows them; the next execution sends the plan again. */
 	pg_atomic_uint64 wanted_plans[kWantedPlans];
 
+	/* Under learn_lock. */
+	RoleShares role_shares;
+	DriftState drift;
+	bool drifted;                         /* since the last training */
+
 	/* Under state_lock. */
 	int launcher_procno;                  /* -1 = not running */
 	bool worker_running;
@@ -120,6 +143,7 @@ struct SharedState {
 	char worker_problem[256];             /* why the last worker could not do its work, or empty */
 	bool history_available;               /* the extension was found in wlm.database */
 	bool replayed;                        /* history has been read back after start */
+	TrainingState training;
 
 	Workload workload;
 };
@@ -132,9 +156,11 @@ extern Ring *ring;
 extern PlannerModel *planner_model;
 extern RecallStore *recall_store;
 extern Accuracy *accuracy;
+extern GateModel *gate_model;
 
 void InitSharedState();                   /* from _PG_init: hooks for request and startup */
 
+/* Those that are not used in place; ModelsInUse (worker/published_models.hpp) adds the others. */
 ModelView PublishedModels();
 
 /* Milliseconds of a monotonic clock, the same in all processes. */

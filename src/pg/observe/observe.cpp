@@ -58,6 +58,7 @@ struct SlotReading {
 	bool own;        /* this process is among them */
 	float peak_kb;   /* largest process */
 	float needed_kb;
+	float temp_kb;   /* largest process */
 	float total_kb; /* all processes, and all folded members: they live side by side */
 	float rows;     /* negative = not counted */
 };
@@ -99,6 +100,7 @@ void AddOwn(LeaderWalk *walk, const OperatorReading &reading, bool hashed_subpla
 	slot->own = true;
 	slot->peak_kb = std::max(slot->peak_kb, reading.peak_kb);
 	slot->needed_kb = std::max(slot->needed_kb, reading.needed_kb);
+	slot->temp_kb = std::max(slot->temp_kb, reading.temp_kb);
 	slot->total_kb += reading.peak_kb;
 }
 
@@ -142,6 +144,7 @@ void AddReport(SlotReading *slot, const WorkerReport &report, bool shared)
 	slot->processes = std::max(slot->processes, report.processes);
 	slot->peak_kb = std::max(slot->peak_kb, report.peak_kb);
 	slot->needed_kb = std::max(slot->needed_kb, report.needed_kb);
+	slot->temp_kb = std::max(slot->temp_kb, report.temp_kb);
 	if (shared && (slot->flags & kSpilled) == 0)
 		slot->total_kb = std::max(slot->total_kb, report.peak_kb);
 	else
@@ -247,6 +250,7 @@ void Publish(QuerySlot *slot, const WorkerWalk &walk, float memory_kb)
 		report->flags |= reading.flags;
 		report->peak_kb = std::max(report->peak_kb, reading.peak_kb);
 		report->needed_kb = std::max(report->needed_kb, reading.needed_kb);
+		report->temp_kb = std::max(report->temp_kb, reading.temp_kb);
 		report->total_peak_kb += reading.peak_kb;
 	}
 	SpinLockRelease(&slot->mutex);
@@ -267,7 +271,7 @@ void ObserveLeader(ManagedQuery *query)
 	walk.cut_short = !query->ran_to_end;
 	walk.workers_launched = 0;
 	for (SlotReading &slot : walk.slots)
-		slot = SlotReading{0, 0, false, 0, 0, 0, -1};
+		slot = SlotReading{0, 0, false, 0, 0, 0, 0, -1};
 	WalkLeader(query_desc->planstate, &walk);
 
 	const float worker_memory_kb = AddWorkers(&walk);
@@ -286,6 +290,7 @@ void ObserveLeader(ManagedQuery *query)
 		op->processes = static_cast<uint8>(std::min(255, slot.processes + (slot.own ? 1 : 0)));
 		op->peak_kb = slot.peak_kb;
 		op->needed_kb = slot.needed_kb;
+		op->temp_kb = slot.temp_kb;
 		/* whatever was reconstructed: the limit in force was not enough */
 		if ((slot.flags & kSpilled) != 0)
 			op->needed_kb = std::max(op->needed_kb, op->granted_kb * kBeyondLimit);

@@ -53,11 +53,12 @@ double PowerOfTwo(double count) { return std::exp2(std::ceil(std::log2(std::max(
 
 double SessionLimitKb(double multiplier) { return static_cast<double>(work_mem) * multiplier; }
 
-bool Report(OperatorReading *reading, double peak_kb, double needed_kb, int flags)
+bool Report(OperatorReading *reading, double peak_kb, double needed_kb, int flags, double temp_kb = 0)
 {
 	reading->peak_kb = static_cast<float>(peak_kb);
 	reading->needed_kb = static_cast<float>(std::max(needed_kb, (flags & kSpilled) != 0 ? peak_kb : 0.0));
 	reading->flags = static_cast<uint8>(flags | kObserved);
+	reading->temp_kb = static_cast<float>(std::isfinite(temp_kb) ? temp_kb : 0);
 	return std::isfinite(peak_kb) && std::isfinite(needed_kb);
 }
 
@@ -102,7 +103,7 @@ bool FromTuplesort(const PlanState *state, const TuplesortInstrumentation &stats
 
 	/* a sort on tape had filled its memory, and merging fills it again */
 	const double limit = limit_kb > 0 ? limit_kb : SessionLimitKb(1);
-	return Report(reading, limit, SortNeededKb(state, used_kb, datum), flags | kSpilled);
+	return Report(reading, limit, SortNeededKb(state, used_kb, datum), flags | kSpilled, used_kb);
 }
 
 bool ReadSort(const SortState *sort, double limit_kb, OperatorReading *reading)
@@ -120,6 +121,7 @@ bool ReadIncrementalSort(const IncrementalSortState *sort, double limit_kb, bool
 	const int flags = cut_short && !sort->outerNodeDone && !sort->bounded ? kCensored : 0;
 	double peak_kb = 0;
 	double needed_kb = 0;
+	double temp_kb = 0;
 	int all_flags = 0;
 	Tuplesortstate *const states[] = {sort->fullsort_state, sort->prefixsort_state};
 
@@ -132,9 +134,10 @@ bool ReadIncrementalSort(const IncrementalSortState *sort, double limit_kb, bool
 			return false;
 		peak_kb += static_cast<double>(reading->peak_kb);
 		needed_kb += static_cast<double>(reading->needed_kb);
+		temp_kb += static_cast<double>(reading->temp_kb);
 		all_flags |= reading->flags;
 	}
-	return all_flags != 0 && Report(reading, peak_kb, needed_kb, all_flags);
+	return all_flags != 0 && Report(reading, peak_kb, needed_kb, all_flags, temp_kb);
 }
 
 /* Average bytes of a tuple in the batch that is in memory now; 0 if there is none. */
@@ -190,7 +193,10 @@ bool ReadHash(const HashState *hash, OperatorReading *reading)
 		tuple = HJTUPLE_OVERHEAD + MAXALIGN(SizeofMinimalTupleHeader) +
 			MAXALIGN(static_cast<Size>(std::max(hash->ps.plan->plan_width, 1)));
 	const double buckets = std::max(PowerOfTwo(tuples), kFirstHashBuckets) * sizeof(HashJoinTuple);
-	return Report(reading, peak_kb, (tuples * tuple + buckets) / kKb, measured ? kSpilled : kSpilled | kCensored);
+	/* all batches but one have been on disk */
+	const double temp_kb = tuples * tuple * (1 - 1 / batches) / kKb;
+	return Report(reading, peak_kb, (tuples * tuple + buckets) / kKb, measured ? kSpilled : kSpilled | kCensored,
+	              temp_kb);
 }
 
 bool ReadHashAgg(const AggState *state, OperatorReading *reading)
@@ -208,19 +214,20 @@ bool ReadHashAgg(const AggState *state, OperatorReading *reading)
 		state->ss.ps.qual == nullptr && state->hash_batches == NIL;
 	const double groups = rows_are_groups ? RowsOfOnlyLoop(&state->ss.ps) : -1;
 	const double batches = std::max(state->hash_batches_used, 2);
+	const double temp_kb = static_cast<double>(state->hash_disk_used);
 	if (groups > 0) {
 		const double entry = std::max(state->hashentrysize, static_cast<double>(sizeof(TupleHashEntryData)));
 		const double buckets = PowerOfTwo(groups / 0.9) * sizeof(TupleHashEntryData);
 		/* the last batch measured the entries; too small a batch measures whole memory blocks */
 		const double needed = (groups * (entry - sizeof(TupleHashEntryData)) + buckets) / kKb;
-		return Report(reading, peak_kb, std::min(needed, batches * peak_kb), kSpilled);
+		return Report(reading, peak_kb, std::min(needed, batches * peak_kb), kSpilled, temp_kb);
 	}
 	/*
 	 * Later batches are sized to fit and fill about half. A group is on disk at least once, so
 	 * what is there bounds the groups beyond the first batch.
 	 */
-	const double beyond_kb = std::min((batches - 1) * peak_kb / 2, static_cast<double>(state->hash_disk_used));
-	return Report(reading, peak_kb, peak_kb + beyond_kb, kSpilled | kCensored);
+	const double beyond_kb = std::min((batches - 1) * peak_kb / 2, temp_kb);
+	return Report(reading, peak_kb, peak_kb + beyond_kb, kSpilled | kCensored, temp_kb);
 }
 
 bool ReadMemoize(const MemoizeState *memoize, bool cut_short, OperatorReading *reading)

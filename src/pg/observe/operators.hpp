@@ -20,6 +20,7 @@ struct OperatorReading {
 	uint8 flags;     /* OperatorFlag */
 	float peak_kb;   /* of this process */
 	float needed_kb; /* to have stayed in memory; a lower bound if kCensored */
+	float temp_kb;   /* written to temporary files, of a hash join only its inner side; 0 if it did not spill */
 };
 
 /*

@@ -36,6 +36,7 @@ extern "C" {
 #include "pg/shared_state.hpp"
 #include "pg/wait/queueing.hpp"
 #include "pg/wait/statement_position.hpp"
+#include "pg/worker/published_models.hpp"
 
 namespace wlm {
 
@@ -246,7 +247,11 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	const int queue = RouteQuery();
 	GrantLimits limits;
 	FillGrantLimits(queue, &limits);
-	Predict(PublishedModels(), *scratch_graph, SessionPlanContext(), scratch_forecast);
+	const PlanContext context = SessionPlanContext();
+	{
+		const ModelsInUse models;
+		Predict(models.view(), *scratch_graph, context, scratch_forecast);
+	}
 	if (!scratch_forecast->has_opinion)
 		pg_atomic_fetch_add_u64(&shared->counters.no_opinion, 1);
 

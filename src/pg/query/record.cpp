@@ -13,6 +13,7 @@ extern "C" {
 #include "utils/memutils.h"
 }
 
+#include "core/learn/learner.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 
@@ -38,13 +39,9 @@ void RecordOperators(ManagedQuery *query, const PlanGraph &graph, const Forecast
 		recorded.processes = 0;
 		recorded.estimated_rows = node.rows;
 		recorded.actual_rows = -1;
-		recorded.peak_kb = recorded.needed_kb = 0;
+		recorded.peak_kb = recorded.needed_kb = recorded.temp_kb = 0;
 		recorded.formula_kb = static_cast<float>(FormulaMemoryKb(graph, index));
-		recorded.mixture = forecast.memory[slot];
-		recorded.predicted_kb = recorded.mixture.HasOpinion() ? recorded.mixture.At(0) : 0;
 		recorded.granted_kb = 0;
-		for (int expert = 0; expert < kNumExperts; expert++)
-			recorded.answers[expert] = forecast.answers[expert].memory[slot];
 	}
 }
 
@@ -71,7 +68,6 @@ void RecordPrediction(ManagedQuery *query, const PlanGraph &graph, const Forecas
 	experience.query_id = statement->queryId;
 	experience.finished_at = 0;
 	experience.temp_bytes = 0;
-	experience.model_version = forecast.model_version;
 	experience.database_oid = MyDatabaseId;
 	experience.role_oid = GetUserId();
 	experience.pid = MyProcPid;
@@ -91,23 +87,14 @@ void RecordPrediction(ManagedQuery *query, const PlanGraph &graph, const Forecas
 	experience.queue_ms = experience.time_ms = 0;
 	experience.granted_work_mem_kb = experience.reserved_kb = 0;
 	experience.query_memory_kb = 0;
-	experience.time = forecast.time;
-	experience.query_memory = forecast.query_memory;
-	for (int expert = 0; expert < kNumExperts; expert++) {
-		experience.time_answers[expert] = forecast.answers[expert].time;
-		experience.query_memory_answers[expert] = forecast.answers[expert].query_memory;
-		experience.time_share[expert] = forecast.time_share[expert];
-		experience.memory_share[expert] = forecast.memory_share[expert];
-	}
+	experience.num_operators = 0;
 	if (!forecast.has_opinion) {
-		experience.num_operators = 0;
-		experience.time = experience.query_memory = Estimate{};
-		for (int expert = 0; expert < kNumExperts; expert++)
-			experience.time_answers[expert] = experience.query_memory_answers[expert] = Estimate{};
+		CopyForecast(graph, forecast, &experience);
 		query->max_plan_node_id = -1;
 		return;
 	}
 	RecordOperators(query, graph, forecast);
+	CopyForecast(graph, forecast, &experience); /* of the operators recorded above too */
 	RecordSlots(query, graph);
 }
 

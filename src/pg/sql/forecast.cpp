@@ -12,6 +12,7 @@
 #include "pg/query/classify.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
+#include "pg/worker/published_models.hpp"
 
 namespace wlm {
 
@@ -59,7 +60,7 @@ Lane ForecastLane(const StatementForecast &statement)
 
 double QuantityAt(const Estimate &estimate, double z)
 {
-	return Bounded(static_cast<double>(estimate.mean) + z * std::sqrt(std::fmax(estimate.Variance(), 0.0f)));
+	return Bounded(static_cast<double>(estimate.LogAt(static_cast<float>(z))));
 }
 
 double FractionAt(const Estimate &estimate, double z)
@@ -81,15 +82,18 @@ bool WouldBeManaged(const PlannedStmt *statement)
 		StatementCost(statement) >= setting::min_cost;
 }
 
-StatementForecast *ForecastStatement(PlannedStmt *statement)
+StatementForecast *ForecastStatement(PlannedStmt *statement, bool ask_everybody)
 {
 	auto *result = static_cast<StatementForecast *>(palloc0(sizeof(StatementForecast)));
 	GrantLimits limits;
 
 	ReadPlan(statement, &result->graph);
-	result->models = PublishedModels();
 	result->context = SessionPlanContext();
-	Predict(result->models, result->graph, result->context, &result->forecast);
+	result->context.ask_everybody = ask_everybody;
+	{
+		const ModelsInUse models;
+		Predict(models.view(), result->graph, result->context, &result->forecast);
+	}
 
 	result->queue = RouteQuery();
 	result->priority = QueryPriority(result->queue);

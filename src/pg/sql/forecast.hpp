@@ -26,15 +26,17 @@ struct StatementForecast {
 	char queue_name[kNameLength];
 	Priority priority;
 	Lane lane;
-	ModelView models;
 	PlanContext context;
 	Forecast forecast;
 	Grant grant;
 	PlanGraph graph;
 };
 
-/* In the current memory context: some 40 kB. RequireSharedState() must hold. */
-StatementForecast *ForecastStatement(PlannedStmt *statement);
+/*
+ * In the current memory context: some 60 kB. RequireSharedState() must hold. `ask_everybody`: also those experts that
+ * would not be asked before the statement runs because they think for too long.
+ */
+StatementForecast *ForecastStatement(PlannedStmt *statement, bool ask_everybody);
 
 /* Whether a hook should look at the statement at all. */
 bool WouldBeManaged(const PlannedStmt *statement);

@@ -5,6 +5,10 @@
  * rows of wlm.model, and back to the one before. They run with the rights of
  * the extension's owner and a search_path of pg_catalog; EXECUTE is granted to
  * wlm_admin. Concurrent callers wait for one another at wlm.model.
+ *
+ * The planner and recall experts learn by going through history here; trees and
+ * graph are trained by pg_wlm_trainer (worker/training.hpp). Neighbours and the
+ * gate learn from every statement and have nothing to train.
  */
 #include "pg/guard.hpp"
 #include "pg/sql/result_rows.hpp"
@@ -15,100 +19,34 @@
 extern "C" {
 #include "catalog/pg_type_d.h"
 #include "executor/spi.h"
-#include "utils/jsonb.h"
+#include "lib/stringinfo.h"
 }
 
 #include "pg/shared_state.hpp"
-#include "pg/sql/publish.hpp"
+#include "pg/sql/models.hpp"
 #include "pg/sql/trial.hpp"
+#include "pg/worker/model_table.hpp"
+#include "pg/worker/training.hpp"
 
 namespace wlm {
 
-namespace {
+ModelId ModelByName(const char *name)
+{
+	for (int which = 0; which < kNumModels; which++) {
+		if (strcmp(ModelName(static_cast<ModelId>(which)), name) == 0)
+			return static_cast<ModelId>(which);
+	}
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("expert \"%s\" does not exist", name),
+	                errhint("Models are those of \"planner\", \"recall\", \"trees\", \"graph\", \"neighbours\" and \"gate\".")));
+}
 
-constexpr char kReturned[] = "expert, version, state, trained_at, samples, metrics, error";
-
-/* The newest fifth of the history decides on a fresh model. */
-constexpr double kJudgedPart = 0.2;
-/* evaluate() only lets the models warm up. */
-constexpr double kEvaluatedPart = 0.8;
-
-void Connect()
+void ConnectSpi()
 {
 	if (SPI_connect() != SPI_OK_CONNECT)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not connect to SPI")));
 }
 
-void Execute(const char *command, int expected, int num_values = 0, Oid *types = nullptr, Datum *values = nullptr,
-             const char *nulls = nullptr)
-{
-	const int result = SPI_execute_with_args(command, num_values, types, values, nulls, false, 0);
-
-	if (result != expected)
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-		                errmsg("unexpected result of SPI: %s", SPI_result_code_string(result))));
-}
-
-ExpertId ExpertByName(const char *name)
-{
-	for (int expert = 0; expert < kNumExperts; expert++) {
-		if (strcmp(kExperts[expert].name, name) == 0)
-			return static_cast<ExpertId>(expert);
-	}
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("expert \"%s\" does not exist", name),
-	                errhint("Experts that can be trained are \"planner\" and \"recall\".")));
-}
-
-void PutNumber(StringInfo json, const char *separator, const char *name, double value)
-{
-	if (std::isfinite(value))
-		appendStringInfo(json, "%s\"%s\": %.6g", separator, name, value);
-	else
-		appendStringInfo(json, "%s\"%s\": null", separator, name);
-}
-
-/* What train() based its decision on, by target. */
-Datum Metrics(const Trial &trial, int expert)
-{
-	StringInfoData json;
-
-	initStringInfo(&json);
-	appendStringInfo(&json, "{\"history\": %lld, \"judged\": %lld", static_cast<long long>(trial.total),
-	                 static_cast<long long>(trial.seen - trial.judge_after));
-	for (int target = 0; target < static_cast<int>(Target::kNumTargets); target++) {
-		const AccuracyRow fresh = Summarise(trial.fresh->windows[target][expert]);
-		const AccuracyRow incumbent = Summarise(trial.incumbent->windows[target][expert]);
-
-		appendStringInfo(&json, ", \"%s\": {", TargetName(static_cast<Target>(target)));
-		PutNumber(&json, "", "samples", fresh.samples);
-		PutNumber(&json, ", ", "p50", fresh.p50);
-		PutNumber(&json, ", ", "p90", fresh.p90);
-		PutNumber(&json, ", ", "p95", fresh.p95);
-		PutNumber(&json, ", ", "coverage", fresh.coverage);
-		PutNumber(&json, ", ", "champion_samples", incumbent.samples);
-		PutNumber(&json, ", ", "champion_p50", incumbent.p50);
-		PutNumber(&json, ", ", "champion_p90", incumbent.p90);
-		appendStringInfoChar(&json, '}');
-	}
-	appendStringInfoChar(&json, '}');
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
-}
-
-Datum AsBytea(const ModelBytes &bytes)
-{
-	if (bytes.size > MaxAllocSize / 2)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-		                errmsg("the model is too large for wlm.model: %zu bytes", bytes.size),
-		                errhint("Lower wlm.model_memory.")));
-	auto *content = static_cast<bytea *>(palloc(VARHDRSZ + bytes.size));
-
-	SET_VARSIZE(content, VARHDRSZ + bytes.size);
-	memcpy(VARDATA(content), bytes.data, bytes.size);
-	return PointerGetDatum(content);
-}
-
-/* The row of this statement's RETURNING list becomes a row of our result. */
-void PutReturned(ReturnSetInfo *set)
+void PutReturnedModels(ReturnSetInfo *set)
 {
 	TupleDesc descriptor = SPI_tuptable->tupdesc;
 
@@ -128,91 +66,107 @@ void PutReturned(ReturnSetInfo *set)
 	}
 }
 
-struct NewRow {
-	const char *expert;
-	const char *state;
-	int64 samples;
-	TimestampTz learned_to;   /* 0 = unknown */
-	Datum metrics;            /* jsonb, 0 = {} */
-	const char *error;
-	Datum content;            /* bytea, 0 = none */
-};
+namespace {
 
-/* Inserts the expert's next version; its columns are in SPI_tuptable afterwards. */
-void InsertRow(const NewRow &row)
+/* The newest fifth of the history decides on a fresh model. */
+constexpr double kJudgedPart = 0.2;
+/* evaluate() only lets the models warm up. */
+constexpr double kEvaluatedPart = 0.8;
+
+bool LearnsByItself(ModelId which) { return which == kNeighboursModel || which == kGateModel; }
+
+void PutNumber(StringInfo json, const char *separator, const char *name, double value)
 {
-	Oid types[] = {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, JSONBOID, TEXTOID, BYTEAOID};
-	Datum values[] = {CStringGetTextDatum(row.expert),
-	                  CStringGetTextDatum(row.state),
-	                  Int64GetDatum(row.samples),
-	                  TimestampTzGetDatum(row.learned_to),
-	                  row.metrics,
-	                  row.error != nullptr ? CStringGetTextDatum(row.error) : static_cast<Datum>(0),
-	                  row.content};
-	const char nulls[] = {' ', ' ', ' ', row.learned_to == 0 ? 'n' : ' ', row.metrics == 0 ? 'n' : ' ',
-	                      row.error == nullptr ? 'n' : ' ', row.content == 0 ? 'n' : ' ', '\0'};
-
-	Execute(psprintf("INSERT INTO wlm.model (expert, version, state, samples, learned_to, metrics, error, content) "
-	                 "SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4, coalesce($5, '{}'), $6, $7 "
-	                 "FROM wlm.model WHERE expert = $1 RETURNING %s", kReturned),
-	        SPI_OK_INSERT_RETURNING, 7, types, values, nulls);
+	if (std::isfinite(value))
+		appendStringInfo(json, "%s\"%s\": %.6g", separator, name, value);
+	else
+		appendStringInfo(json, "%s\"%s\": null", separator, name);
 }
 
-/*
- * Makes room for a champion. The model that has been in use until now has gone on learning since it was
- * stored, or was never stored: keep what it is now, that is what rollback() should bring back.
- */
-void RetireChampion(ExpertId expert)
+/* What train() based its decision on, by target. */
+char *Metrics(const Trial &trial, int expert)
 {
-	const char *name = kExperts[expert].name;
-	Oid types[] = {TEXTOID, BYTEAOID};
-	Datum values[] = {CStringGetTextDatum(name), AsBytea(BytesInUse(expert))};
+	StringInfoData json;
 
-	Execute("UPDATE wlm.model SET state = 'retired', content = $2, learned_to = now() "
-	        "WHERE expert = $1 AND state = 'champion'", SPI_OK_UPDATE, 2, types, values);
-	if (SPI_processed == 0) {
-		const NewRow row = {name, "retired",
-		                    static_cast<int64>(expert == kPlannerExpert ? planner_model->observations
-		                                                                : recall_store->observations),
-		                    GetCurrentTimestamp(), 0, nullptr, values[1]};
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"history\": %lld, \"judged\": %lld", static_cast<long long>(trial.total),
+	                 static_cast<long long>(trial.seen - trial.judge_after));
+	for (int target = 0; target < kNumTargets; target++) {
+		const AccuracyRow fresh = Summarise(trial.fresh->windows[target][expert]);
+		const AccuracyRow incumbent = Summarise(trial.incumbent->windows[target][expert]);
 
-		InsertRow(row);
+		appendStringInfo(&json, ", \"%s\": {", TargetName(static_cast<Target>(target)));
+		PutNumber(&json, "", "samples", fresh.samples);
+		PutNumber(&json, ", ", "p50", fresh.p50);
+		PutNumber(&json, ", ", "p90", fresh.p90);
+		PutNumber(&json, ", ", "p95", fresh.p95);
+		PutNumber(&json, ", ", "coverage", fresh.coverage);
+		PutNumber(&json, ", ", "champion_samples", incumbent.samples);
+		PutNumber(&json, ", ", "champion_p50", incumbent.p50);
+		PutNumber(&json, ", ", "champion_p90", incumbent.p90);
+		appendStringInfoChar(&json, '}');
 	}
+	appendStringInfoChar(&json, '}');
+	return json.data;
 }
 
-/* Contents are large: the three newest retired ones are enough to go back to, ten rows to look at. */
-void DropOldModels(const char *expert)
+/* Stores and publishes what the trial made of the planner or the recall expert, or says why not. */
+void ConcludeTrial(ReturnSetInfo *set, const Trial &trial, ModelId which)
 {
-	Oid types[] = {TEXTOID};
-	Datum values[] = {CStringGetTextDatum(expert)};
-
-	Execute("UPDATE wlm.model SET content = NULL WHERE expert = $1 AND state <> 'champion' AND content IS NOT NULL "
-	        "AND version NOT IN (SELECT version FROM wlm.model WHERE expert = $1 AND state = 'retired' "
-	        "AND content IS NOT NULL ORDER BY version DESC LIMIT 3)", SPI_OK_UPDATE, 1, types, values);
-	Execute("DELETE FROM wlm.model WHERE expert = $1 AND state <> 'champion' AND version NOT IN "
-	        "(SELECT version FROM wlm.model WHERE expert = $1 ORDER BY version DESC LIMIT 10)",
-	        SPI_OK_DELETE, 1, types, values);
-}
-
-/* Stores and publishes what the trial made of one expert, or says why not. */
-void Conclude(ReturnSetInfo *set, const Trial &trial, ExpertId expert)
-{
-	const ModelBytes bytes = expert == kPlannerExpert ? BytesOf(*trial.planner) : BytesOf(*trial.recall);
-	const char *problem = CheckBytes(expert, bytes);
-	NewRow row = {kExperts[expert].name, "champion", trial.seen, trial.learned_to, Metrics(trial, expert), problem, 0};
+	const ModelBytes bytes = which == kPlannerModel ? BytesOf(*trial.planner) : BytesOf(*trial.recall);
+	const char *problem = CheckBytes(which, bytes);
+	ModelRow row = {which, "champion", trial.seen, trial.learned_to, Metrics(trial, which), problem, {nullptr, 0}};
 
 	if (problem != nullptr) {
 		row.state = "failed";
-	} else if (!NotWorse(trial, expert)) {
+	} else if (!NotWorse(trial, which)) {
 		row.state = "challenger";
 	} else {
-		row.content = AsBytea(bytes);
-		RetireChampion(expert);
-		PublishAtCommit(expert, bytes);
+		row.content = bytes;
+		RetireChampion(which);
+		PublishAtCommit(which, bytes);
 	}
-	InsertRow(row);
-	PutReturned(set);
-	DropOldModels(row.expert);
+	InsertModelRow(row);
+	PutReturnedModels(set);
+	DropOldModels(which);
+}
+
+void TrainByTrial(ReturnSetInfo *set, ModelId only)
+{
+	const Trial *trial = RunTrial(kJudgedPart);
+
+	for (const ModelId which : {kPlannerModel, kRecallModel}) {
+		if (only == kNumModels || only == which)
+			ConcludeTrial(set, *trial, which);
+	}
+}
+
+void PutRow(void *set) { PutReturnedModels(static_cast<ReturnSetInfo *>(set)); }
+
+void TrainByTrainer(ReturnSetInfo *set, ModelId only)
+{
+	PG_TRY();
+	{
+		const char *problem;
+		Training *training = CollectSamples(only, "wlm.train()", &problem);
+
+		if (training != nullptr) {
+			TrainModels(training);
+			ConcludeTraining(training, PutRow, set);
+		} else if (only != kNumModels) {
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			                errmsg("cannot train expert \"%s\": %s", ModelName(only), problem),
+			                errhint("wlm.training() shows what is going on; wlm.flush() stores what was observed.")));
+		} else {
+			ereport(NOTICE, (errmsg("trees and graph are not trained: %s", problem)));
+		}
+	}
+	PG_CATCH();
+	{
+		NoteTrainingFailure();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 }
 
 }  // namespace
@@ -223,17 +177,21 @@ WLM_FUNCTION(wlm_train)
 {
 	wlm::RequireSharedState();
 	wlm::RequireConfiguredDatabase("train()");
-	const int only = PG_ARGISNULL(0) ? -1 : wlm::ExpertByName(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	const wlm::ModelId only = PG_ARGISNULL(0) ? wlm::kNumModels : wlm::ModelByName(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	if (wlm::LearnsByItself(only))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		                errmsg("expert \"%s\" cannot be trained", wlm::ModelName(only)),
+		                errdetail("It learns from every statement, without training."),
+		                errhint("Train \"planner\", \"recall\", \"trees\" or \"graph\".")));
 	ReturnSetInfo *set = wlm::BeginRows(fcinfo);
 
-	wlm::Connect();
-	const wlm::Trial *trial = wlm::RunTrial(wlm::kJudgedPart);
-
-	wlm::Execute("LOCK TABLE wlm.model IN SHARE ROW EXCLUSIVE MODE", SPI_OK_UTILITY);
-	for (int expert = 0; expert < wlm::kNumExperts; expert++) {
-		if (only < 0 || only == expert)
-			wlm::Conclude(set, *trial, static_cast<wlm::ExpertId>(expert));
-	}
+	wlm::ConnectSpi();
+	wlm::LockModelTable();
+	if (only == wlm::kNumModels || !wlm::IsTrained(only))
+		wlm::TrainByTrial(set, only);
+	if (only == wlm::kNumModels || wlm::IsTrained(only))
+		wlm::TrainByTrainer(set, only);
 	SPI_finish();
 	return static_cast<Datum>(0);
 }
@@ -244,7 +202,7 @@ WLM_FUNCTION(wlm_evaluate)
 	wlm::RequireConfiguredDatabase("evaluate()");
 	ReturnSetInfo *set = wlm::BeginRows(fcinfo);
 
-	wlm::Connect();
+	wlm::ConnectSpi();
 	const wlm::Trial *trial = wlm::RunTrial(wlm::kEvaluatedPart);
 
 	for (int target = 0; target < static_cast<int>(wlm::Target::kNumTargets); target++) {
@@ -272,14 +230,14 @@ WLM_FUNCTION(wlm_rollback)
 
 	wlm::RequireSharedState();
 	wlm::RequireConfiguredDatabase("rollback()");
-	const wlm::ExpertId expert = wlm::ExpertByName(name);
+	const wlm::ModelId which = wlm::ModelByName(name);
 	ReturnSetInfo *set = wlm::BeginRows(fcinfo);
 	Oid types[] = {TEXTOID, INT4OID};
 	Datum values[] = {CStringGetTextDatum(name), Int32GetDatum(0)};
 
-	wlm::Connect();
-	wlm::Execute("LOCK TABLE wlm.model IN SHARE ROW EXCLUSIVE MODE", SPI_OK_UTILITY);
-	wlm::Execute("SELECT m.version, m.content FROM wlm.model m WHERE m.expert = $1 AND m.state = 'retired' "
+	wlm::ConnectSpi();
+	wlm::LockModelTable();
+	wlm::ExecuteSpi("SELECT m.version, m.content FROM wlm.model m WHERE m.expert = $1 AND m.state = 'retired' "
 	             "AND m.content IS NOT NULL AND m.version < (SELECT max(c.version) FROM wlm.model c "
 	             "WHERE c.expert = $1 AND c.state = 'champion') ORDER BY m.version DESC LIMIT 1",
 	             SPI_OK_SELECT, 1, types, values);
@@ -293,19 +251,19 @@ WLM_FUNCTION(wlm_rollback)
 	const int32 version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null));
 	bytea *content = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &null));
 	const wlm::ModelBytes bytes = {VARDATA(content), VARSIZE(content) - VARHDRSZ};
-	const char *problem = wlm::CheckBytes(expert, bytes);
+	const char *problem = wlm::CheckBytes(which, bytes);
 
 	if (problem != nullptr)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
 		                errmsg("version %d of expert \"%s\" cannot be used", version, name), errdetail("%s", problem),
 		                errhint("Delete its row from wlm.model to go back further.")));
 	values[1] = Int32GetDatum(version);
-	wlm::Execute("UPDATE wlm.model SET state = 'retired' WHERE expert = $1 AND state = 'champion'", SPI_OK_UPDATE, 1,
+	wlm::ExecuteSpi("UPDATE wlm.model SET state = 'retired' WHERE expert = $1 AND state = 'champion'", SPI_OK_UPDATE, 1,
 	             types, values);
-	wlm::Execute(psprintf("UPDATE wlm.model SET state = 'champion' WHERE expert = $1 AND version = $2 RETURNING %s",
-	                      wlm::kReturned), SPI_OK_UPDATE_RETURNING, 2, types, values);
-	wlm::PutReturned(set);
-	wlm::PublishAtCommit(expert, bytes);
+	wlm::ExecuteSpi(psprintf("UPDATE wlm.model SET state = 'champion' WHERE expert = $1 AND version = $2 RETURNING %s",
+	                      wlm::kReturnedModelColumns), SPI_OK_UPDATE_RETURNING, 2, types, values);
+	wlm::PutReturnedModels(set);
+	wlm::PublishAtCommit(which, bytes);
 	SPI_finish();
 	return static_cast<Datum>(0);
 }

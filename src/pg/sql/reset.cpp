@@ -14,7 +14,8 @@ extern "C" {
 }
 
 #include "pg/shared_state.hpp"
-#include "pg/sql/publish.hpp"
+#include "pg/worker/publish.hpp"
+#include "pg/worker/published_models.hpp"
 
 namespace wlm {
 
@@ -80,6 +81,13 @@ void ResetModels()
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
 	(void) ReadBlob({reinterpret_cast<const std::byte *>(bytes.data), bytes.size}, planner_model);
 	recall_store->Clear();
+	PublishPretrainedLocked(kTreesModel);
+	PublishPretrainedLocked(kGraphModel);
+	PublishPretrainedLocked(kGateModel);
+	ClearNeighboursLocked();
+	shared->role_shares = RoleShares{};
+	InitDrift(&shared->drift);
+	shared->drifted = false;
 	LWLockRelease(shared->learn_lock);
 	pg_atomic_fetch_add_u32(&shared->model_version, 1);
 }

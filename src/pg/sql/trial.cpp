@@ -17,7 +17,10 @@ extern "C" {
 #include "utils/memutils.h"
 }
 
+#include "core/predict/graph_model.hpp"
+#include "core/predict/neighbour_store.hpp"
 #include "pg/shared_state.hpp"
+#include "pg/worker/published_models.hpp"
 #include "pg/worker/replay.hpp"
 
 namespace wlm {
@@ -30,6 +33,8 @@ constexpr int64 kLeastHistory = 50;
 /* Losses that differ by less per target are the same: 5 % in P50 and P90 together. */
 constexpr double kTolerance = 0.05;
 
+constexpr uint32 kTrialNeighbours = 1024;
+
 int64 CountHistory()
 {
 	bool null = true;
@@ -41,18 +46,34 @@ int64 CountHistory()
 	return null ? 0 : DatumGetInt64(count);
 }
 
-void Step(void *context, Experience &experience)
+/* As the server would have answered; trees and graph, which do not learn by the statement, are those in use. */
+void Answer(const Trial &trial, const PlanGraph *graph, Experience *experience)
+{
+	const ModelsInUse in_use;
+	ModelView models = in_use.view();
+
+	models.planner = trial.planner;
+	models.recall = trial.recall;
+	models.gate = trial.gate;
+	models.accuracy = trial.fresh;
+	models.neighbours = trial.neighbours;
+	PredictAgain(models, graph, experience);
+}
+
+void Step(void *context, Experience &experience, const PlanGraph *graph)
 {
 	Trial *trial = static_cast<Trial *>(context);
-	const ModelView models = {.planner = trial->planner, .recall = trial->recall, .accuracy = trial->fresh};
+	LearningModels models = {
+		.planner = trial->planner, .recall = trial->recall, .gate = trial->gate, .neighbours = trial->neighbours};
 
 	CHECK_FOR_INTERRUPTS();
 	if (trial->seen++ >= trial->judge_after) {
 		Judge(trial->incumbent, experience);
-		PredictAgain(models, nullptr, &experience);
-		Judge(trial->fresh, experience);
+		models.accuracy = trial->fresh;
 	}
-	Learn(trial->planner, trial->recall, experience);
+	/* also before the judged part: gate and neighbours learn from answers */
+	Answer(*trial, graph, &experience);
+	Learn(models, experience);
 	if (experience.finished_at > trial->learned_to)
 		trial->learned_to = experience.finished_at;
 }
@@ -68,6 +89,19 @@ RecallStore *NewRecallStore()
 	if (store == nullptr)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not set up a recall store")));
 	return store;
+}
+
+/* Empty, for the graph model in use; null without one. */
+NeighbourStore *NewNeighbourStore()
+{
+	LWLockAcquire(shared->learn_lock, LW_SHARED);
+	const std::span<const std::byte> graph = InPlaceLocked(kGraphModel);
+	const uint32 version = graph.empty() ? 0 : GraphModelVersion(*reinterpret_cast<const GraphModel *>(graph.data()));
+	LWLockRelease(shared->learn_lock);
+	if (version == 0)
+		return nullptr;
+	const size_t bytes = NeighbourStoreBytes(kTrialNeighbours);
+	return InitNeighbourStore({static_cast<std::byte *>(palloc(bytes)), bytes}, kTrialNeighbours, version);
 }
 
 }  // namespace
@@ -89,6 +123,9 @@ Trial *RunTrial(double judged_part)
 	trial->planner = static_cast<PlannerModel *>(palloc0(sizeof(PlannerModel)));
 	InitPlannerModel(trial->planner);
 	trial->recall = NewRecallStore();
+	trial->gate = static_cast<GateModel *>(palloc0(sizeof(GateModel)));
+	InitGate(trial->gate);
+	trial->neighbours = NewNeighbourStore();
 	trial->fresh = static_cast<Accuracy *>(palloc0(sizeof(Accuracy)));
 	trial->incumbent = static_cast<Accuracy *>(palloc0(sizeof(Accuracy)));
 	InitAccuracy(trial->fresh);

@@ -25,6 +25,8 @@ struct Trial {
 	TimestampTz learned_to;     /* when the newest of them finished */
 	PlannerModel *planner;
 	RecallStore *recall;
+	GateModel *gate;
+	NeighbourStore *neighbours; /* null without a graph model */
 	Accuracy *fresh;            /* of this trial's models */
 	Accuracy *incumbent;        /* of what had been predicted when the statements came */
 };

@@ -23,6 +23,7 @@ extern "C" {
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/worker/stored_experience.hpp"
+#include "pg/worker/stored_graph.hpp"
 #include "pg/worker/worker.hpp"
 
 namespace wlm {
@@ -32,7 +33,6 @@ namespace {
 constexpr int kBatchRecords = 256;
 constexpr size_t kBatchBytes = 1024 * 1024;
 constexpr size_t kSliceBytes = 64 * 1024;   /* copied under one hold of state_lock */
-constexpr int16 kGraphFormat = 1;           /* PlanNode[] as of version 1.0, native byte order */
 
 struct Batch {
 	int num_records;

@@ -29,6 +29,7 @@ extern "C" {
 #include "pg/shared_state.hpp"
 #include "pg/wait/lock_graph.hpp"
 #include "pg/wait/queueing.hpp"
+#include "pg/worker/published_models.hpp"
 #include "pg/worker/saturation.hpp"
 #include "pg/worker/worker.hpp"
 
@@ -40,6 +41,10 @@ namespace {
 
 constexpr double kTickMs = 1000;
 constexpr double kRetryMs = 30000;   /* after a worker that could not do its work */
+constexpr int kLearnBatch = 64;
+constexpr uint32 kBusyPermille = 900; /* saturation at which training waits */
+constexpr double kPatience = 4;       /* intervals for which it waits at most */
+constexpr int kDriftedPart = 10;      /* of wlm.train_statements are enough when predictions have become worse */
 constexpr double kStandbyMs = 10000; /* between readings of the configuration where no trigger tells of changes */
 
 struct Launcher {
@@ -47,6 +52,9 @@ struct Launcher {
 	double worker_started_ms = 0;
 	double history_written_ms = 0;
 	BackgroundWorkerHandle *worker = nullptr;
+	BackgroundWorkerHandle *trainer = nullptr; /* apart: training takes longer than history may wait */
+	double trained_ms = 0;          /* when the last training was started, or this launcher */
+	uint64 trained_at = 0;          /* statements observed until then */
 	uint32 loading = 0;             /* generation that the running worker was started to load */
 	uint32 *seen_phases = nullptr;  /* words of all slots at the last tick */
 	void *record = nullptr;         /* kMaxRecordBytes */
@@ -96,48 +104,61 @@ void Tick(Launcher *launcher)
 	launcher->ticked_ms = now_ms;
 }
 
-void LearnFrom(const Experience &experience)
+/* False when there is none. learn_lock may be held. */
+bool TakeRecord(Launcher *launcher, RecordHeader *header)
 {
-	if (experience.final_state == FinalState::kRejected || experience.final_state == FinalState::kTimedOut)
-		return; /* never ran */
-	if (experience.final_state == FinalState::kCompleted && !experience.censored) {
-		StateLock lock;
-		policy->ObserveTime(static_cast<double>(experience.time_ms));
-	}
+	StateLock lock;
+	return ring->Take(Reader::kLearner, header, launcher->record);
+}
+
+/* Up to kLearnBatch records under one hold of learn_lock, so that the neighbours are copied once for all. */
+bool LearnBatch(Launcher *launcher)
+{
+	LearningModels models = {
+		.planner = planner_model, .recall = recall_store, .gate = gate_model, .accuracy = accuracy};
+	RecordHeader header;
+	bool more = false;
+
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
-	Judge(accuracy, experience);
-	Learn(planner_model, recall_store, experience);
+	for (int i = 0; i < kLearnBatch && (more = TakeRecord(launcher, &header)); i++) {
+		if (header.kind != RecordKind::kExperience)
+			continue;
+		const Experience &experience = *static_cast<const Experience *>(launcher->record);
+		if (experience.final_state == FinalState::kRejected || experience.final_state == FinalState::kTimedOut)
+			continue; /* never ran */
+		if (experience.final_state == FinalState::kCompleted && !experience.censored) {
+			StateLock lock;
+			policy->ObserveTime(static_cast<double>(experience.time_ms));
+		}
+		if (models.neighbours == nullptr && experience.embedding_version != 0)
+			models.neighbours = reinterpret_cast<NeighbourStore *>(CopyForChangeLocked(kNeighboursModel).data());
+		if (ObserveDrift(&shared->drift, experience))
+			shared->drifted = true;
+		Learn(models, experience, WeightOfRole(&shared->role_shares, experience.role_oid));
+	}
+	if (models.neighbours != nullptr)
+		PublishChangedLocked(kNeighboursModel);
 	LWLockRelease(shared->learn_lock);
+	return more;
 }
 
 void LearnFromRing(Launcher *launcher)
 {
-	for (;;) {
-		RecordHeader header;
-		bool found;
-		{
-			StateLock lock;
-			found = ring->Take(Reader::kLearner, &header, launcher->record);
-		}
-		if (!found)
-			return;
-		if (header.kind == RecordKind::kExperience)
-			LearnFrom(*static_cast<const Experience *>(launcher->record));
+	while (LearnBatch(launcher))
 		CHECK_FOR_INTERRUPTS();
-	}
 }
 
-bool WorkerHasEnded(Launcher *launcher)
+bool HasEnded(BackgroundWorkerHandle **worker)
 {
 	pid_t pid;
 
-	if (launcher->worker == nullptr)
+	if (*worker == nullptr)
 		return true;
-	const BgwHandleStatus status = GetBackgroundWorkerPid(launcher->worker, &pid);
+	const BgwHandleStatus status = GetBackgroundWorkerPid(*worker, &pid);
 	if (status == BGWH_STARTED || status == BGWH_NOT_YET_STARTED)
 		return false;
-	pfree(launcher->worker);
-	launcher->worker = nullptr;
+	pfree(*worker);
+	*worker = nullptr;
 	return true;
 }
 
@@ -178,38 +199,81 @@ uint32 TasksOnStandby(const Launcher &launcher, double now_ms)
 	return kLoadWorkload;
 }
 
-void StartWorker(Launcher *launcher, bool standby)
+/* False without a free worker process: then everything waits; backends keep what they have. */
+bool Register(const char *name, uint32 tasks, BackgroundWorkerHandle **handle)
 {
-	const double now_ms = NowMs();
-
-	if (!WorkerHasEnded(launcher))
-		return;
-	const uint32 tasks = standby ? TasksOnStandby(*launcher, now_ms) : TasksToDo(*launcher, now_ms);
-	if (tasks == 0)
-		return;
-
 	BackgroundWorker worker;
+
 	memset(&worker, 0, sizeof worker);
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_ConsistentState;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	strlcpy(worker.bgw_library_name, "pg_wlm", sizeof worker.bgw_library_name);
 	strlcpy(worker.bgw_function_name, "wlm_worker_main", sizeof worker.bgw_function_name);
-	strlcpy(worker.bgw_name, "pg_wlm worker", sizeof worker.bgw_name);
-	strlcpy(worker.bgw_type, "pg_wlm worker", sizeof worker.bgw_type);
+	strlcpy(worker.bgw_name, name, sizeof worker.bgw_name);
+	strlcpy(worker.bgw_type, name, sizeof worker.bgw_type);
 	worker.bgw_main_arg = UInt32GetDatum(tasks);
 	worker.bgw_notify_pid = MyProcPid;
+	if (RegisterDynamicBackgroundWorker(&worker, handle))
+		return true;
+	*handle = nullptr;
+	CountProblem("no background worker is free for pg_wlm; raise max_worker_processes");
+	return false;
+}
 
-	/* Without a free worker process everything waits; backends keep what they have. */
-	if (!RegisterDynamicBackgroundWorker(&worker, &launcher->worker)) {
-		launcher->worker = nullptr;
-		CountProblem("no background worker is free for pg_wlm; raise max_worker_processes");
+void StartWorker(Launcher *launcher, bool standby)
+{
+	const double now_ms = NowMs();
+
+	if (!HasEnded(&launcher->worker))
 		return;
-	}
+	const uint32 tasks = standby ? TasksOnStandby(*launcher, now_ms) : TasksToDo(*launcher, now_ms);
+	if (tasks == 0)
+		return;
+
+	if (!Register("pg_wlm worker", tasks, &launcher->worker))
+		return;
 	launcher->worker_started_ms = now_ms;
 	launcher->loading = pg_atomic_read_u32(&shared->workload_requested);
 	if ((tasks & kWriteHistory) != 0)
 		launcher->history_written_ms = now_ms;
+}
+
+/*
+ * Enough is new, or predictions have become worse; and the server has time for it. After kPatience intervals it must
+ * find the time: the trainer's priority is the lowest anyway.
+ */
+bool IsTimeToTrain(const Launcher &launcher, double now_ms)
+{
+	const double interval_ms = setting::train_interval_s * 1000.0;
+	const double since_ms = now_ms - launcher.trained_ms;
+	const uint64 statements = pg_atomic_read_u64(&shared->counters.experiences) - launcher.trained_at;
+
+	LWLockAcquire(shared->learn_lock, LW_SHARED);
+	const bool drifted = shared->drifted;
+	LWLockRelease(shared->learn_lock);
+	LWLockAcquire(shared->state_lock, LW_SHARED);
+	const bool possible = shared->history_available && shared->replayed && !shared->training.running;
+	LWLockRelease(shared->state_lock);
+
+	if (setting::train_interval_s < 0 || !possible || since_ms < interval_ms)
+		return false;
+	const uint64 enough = static_cast<uint64>(setting::train_statements);
+	if (statements < (drifted ? enough / kDriftedPart : enough))
+		return false;
+	const bool busy = pg_atomic_read_u32(&shared->saturation_permille) > kBusyPermille;
+	return !busy || since_ms > kPatience * interval_ms;
+}
+
+void StartTraining(Launcher *launcher)
+{
+	const double now_ms = NowMs();
+
+	if (!HasEnded(&launcher->trainer) || !IsTimeToTrain(*launcher, now_ms) ||
+	    !Register("pg_wlm trainer", kTrain, &launcher->trainer))
+		return;
+	launcher->trained_ms = now_ms;
+	launcher->trained_at = pg_atomic_read_u64(&shared->counters.experiences);
 }
 
 void ReloadSettings()
@@ -232,6 +296,7 @@ void RunLauncher()
 	Launcher launcher;
 
 	launcher.record = palloc(kMaxRecordBytes);
+	launcher.trained_ms = NowMs();
 	launcher.seen_phases = static_cast<uint32 *>(palloc0(sizeof(uint32) * static_cast<Size>(policy->max_queries())));
 	shared->launcher_procno = OwnProcNumber();
 	before_shmem_exit(Announce, 0);
@@ -261,6 +326,8 @@ void RunLauncher()
 			LearnFromRing(&launcher);
 		MemoryContextSwitchTo(home); /* the worker's handle outlives the round */
 		StartWorker(&launcher, standby);
+		if (!standby)
+			StartTraining(&launcher);
 		MemoryContextReset(round);
 	}
 }

@@ -11,6 +11,7 @@
 #include <cstring>
 
 extern "C" {
+#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
@@ -86,6 +87,15 @@ const char *TextAt(const Datum *values, const bool *nulls, int column)
 	return nulls[column] ? "" : TextDatumGetCString(values[column]);
 }
 
+/* Tells databases and roles apart where only their names are kept; 0 = not known. */
+uint32 NameHash(const Datum *values, const bool *nulls, int column)
+{
+	if (nulls[column])
+		return 0;
+	const char *name = NameStr(*DatumGetName(values[column]));
+	return DatumGetUInt32(hash_any(reinterpret_cast<const unsigned char *>(name), static_cast<int>(strlen(name))));
+}
+
 float Share(double share) { return std::isfinite(share) ? static_cast<float>(share) : 0.0f; }
 
 }  // namespace
@@ -95,6 +105,8 @@ void DecodeExperience(const Datum *values, const bool *nulls, Experience *e)
 	memset(static_cast<void *>(e), 0, offsetof(Experience, operators));
 	e->finished_at = DatumGetTimestampTz(values[kFinishedAt]);
 	e->pid = DatumGetInt32(values[kPid]);
+	e->database_oid = NameHash(values, nulls, kDatabase);
+	e->role_oid = NameHash(values, nulls, kRole);
 	e->query_id = static_cast<uint64>(DatumGetInt64(values[kQueryId]));
 	e->template_fingerprint = static_cast<uint64>(DatumGetInt64(values[kTemplate]));
 	e->plan_fingerprint = static_cast<uint64>(DatumGetInt64(values[kFingerprint]));
@@ -104,6 +116,8 @@ void DecodeExperience(const Datum *values, const bool *nulls, Experience *e)
 	PriorityFromName(TextAt(values, nulls, kPriority), &priority);
 	e->priority = static_cast<uint8>(priority);
 	e->lane = static_cast<uint8>(IndexOf(stored::kLanes, TextAt(values, nulls, kLane)));
+	e->familiarity = static_cast<Familiarity>(IndexOf(stored::kFamiliarities, TextAt(values, nulls, kFamiliarity)));
+	e->novelty = FloatOr(values, nulls, kNovelty, -1);
 	e->final_state = static_cast<FinalState>(IndexOf(stored::kFinalStates, TextAt(values, nulls, kFinalState)));
 	e->forced = DatumGetBool(values[kForced]);
 	e->evicted = DatumGetBool(values[kEvicted]);
@@ -124,7 +138,10 @@ void DecodeExperience(const Datum *values, const bool *nulls, Experience *e)
 
 	const double high_ms = FloatAt(values, nulls, kPredictedHighMs), low_ms = FloatAt(values, nulls, kPredictedLowMs);
 	const double kb = FloatAt(values, nulls, kPredictedKb), high_kb = FloatAt(values, nulls, kPredictedHighKb);
-	e->time = MakeEstimate(FloatAt(values, nulls, kPredictedMs), std::log(high_ms / low_ms) / (2 * stored::kHalfWidth));
+	const double ms = FloatAt(values, nulls, kPredictedMs);
+	e->time = MakeEstimate(ms, std::log(ms / low_ms) / stored::kHalfWidth);
+	if (high_ms > ms && ms > low_ms)
+		e->time.upward = static_cast<float>(std::log(high_ms / ms) / std::log(ms / low_ms));
 	e->query_memory = MakeEstimate(kb, std::log(high_kb / kb) / stored::kHalfWidth);
 
 	Jsonb *json = nulls[kExpertAnswers] ? nullptr : DatumGetJsonbP(values[kExpertAnswers]);
@@ -166,6 +183,7 @@ void DecodeOperator(const Datum *values, const bool *nulls, Experience *experien
 	o->granted_kb = DatumGetFloat4(values[kGrantedKb]);
 	o->peak_kb = FloatOr(values, nulls, kOperatorPeakKb, 0);
 	o->needed_kb = FloatOr(values, nulls, kNeededKb, 0);
+	o->temp_kb = FloatOr(values, nulls, kTempKb, 0);
 	o->flags = static_cast<uint8>((nulls[kNeededKb] ? 0 : kObserved) |
 	                              (DatumGetBool(values[kOperatorSpilled]) ? kSpilled : 0) |
 	                              (DatumGetBool(values[kOperatorCensored]) ? kCensored : 0));

@@ -6,6 +6,10 @@
  * them was made, from wlm.history. Can be repeated: a replay that was cut short
  * begins anew.
  *
+ * Trees and graph are what their champions hold, or what came with pg_wlm. The
+ * neighbours' examples are made anew, from the graphs of wlm.plan: their points
+ * are not stored.
+ *
  * Models are written under learn_lock, which is let go between experiences, so
  * that the launcher's learning goes on. What the launcher has learned since the
  * start is not in the tables yet, but still in the ring: it learns that again.
@@ -26,9 +30,14 @@ extern "C" {
 
 #include "core/learn/learner.hpp"
 #include "core/learn/model_blob.hpp"
+#include "core/predict/graph_model.hpp"
+#include "core/predict/neighbour_store.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
+#include "pg/worker/published_models.hpp"
 #include "pg/worker/stored_experience.hpp"
+#include "pg/worker/stored_graph.hpp"
+#include "pg/worker/training.hpp"
 #include "pg/worker/worker.hpp"
 
 namespace wlm {
@@ -48,15 +57,18 @@ struct Champion {
 
 /* What of history is still to be learned, by expert; everything is judged. */
 struct ReplayState {
-	TimestampTz learned_to[kNumExperts];
+	TimestampTz learned_to[kNumModels];
 	int64 count;
+	const GraphModel *graph;         /* a copy of what is in use; null = none */
+	NeighbourStore *neighbours;      /* to be published at the end */
+	std::span<std::byte> neighbours_memory;
 };
 
-Champion ReadChampion(int expert)
+Champion ReadChampion(ModelId which)
 {
 	Champion champion = {};
 	Oid types[] = {TEXTOID};
-	Datum values[] = {CStringGetTextDatum(kExperts[expert].name)};
+	Datum values[] = {CStringGetTextDatum(ModelName(which))};
 	bool null;
 
 	if (SPI_execute_with_args("SELECT version, COALESCE(learned_to, trained_at), content FROM wlm.model "
@@ -84,11 +96,20 @@ bool HasHistory()
 }
 
 /* learn_lock must be held. Nothing raises. */
-BlobStatus LoadChampionLocked(int expert, const Champion &champion)
+BlobStatus LoadChampionLocked(ModelId which, const Champion &champion)
 {
 	const std::span<const std::byte> blob(reinterpret_cast<const std::byte *>(VARDATA_ANY(champion.content)),
 	                                      VARSIZE_ANY_EXHDR(champion.content));
-	return expert == kPlannerExpert ? ReadBlob(blob, planner_model) : ReadBlob(blob, recall_store);
+	std::span<const std::byte> model;
+
+	if (which == kPlannerModel)
+		return ReadBlob(blob, planner_model);
+	if (which == kRecallModel)
+		return ReadBlob(blob, recall_store);
+	const BlobStatus status = CheckInPlaceBlob(blob, which, &model);
+	if (status == BlobStatus::kOk && !ReplaceInPlaceLocked(which, model))
+		return BlobStatus::kForeignShape; /* too large for wlm.model_memory */
+	return status;
 }
 
 /* Back to where the writing of history begins. learn_lock must be held. */
@@ -103,53 +124,104 @@ void RewindLearnerLocked()
 /* Fresh models, and into them what the champions hold. */
 void LoadChampions(const Champion *champions, ReplayState *state)
 {
-	BlobStatus status[kNumExperts];
+	BlobStatus status[kNumModels];
 	uint32 version = pg_atomic_read_u32(&shared->model_version);
 
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
 	InitPlannerModel(planner_model);
 	recall_store->Clear();
 	InitAccuracy(accuracy);
-	for (int expert = 0; expert < kNumExperts; expert++) {
-		if (champions[expert].content != nullptr)
-			status[expert] = LoadChampionLocked(expert, champions[expert]);
+	PublishPretrainedLocked(kGateModel);
+	for (int which = 0; which < kNumModels; which++) {
+		const ModelId model = static_cast<ModelId>(which);
+		status[which] = BlobStatus::kOk;
+		if (champions[which].content != nullptr)
+			status[which] = LoadChampionLocked(model, champions[which]);
+		if (IsTrained(model) && (champions[which].content == nullptr || status[which] != BlobStatus::kOk))
+			PublishPretrainedLocked(model);
 	}
+	ClearNeighboursLocked();
 	RewindLearnerLocked();
 	LWLockRelease(shared->learn_lock);
 
-	for (int expert = 0; expert < kNumExperts; expert++) {
-		state->learned_to[expert] = DT_NOBEGIN;
-		if (champions[expert].content == nullptr)
+	for (int which = 0; which < kNumModels; which++) {
+		state->learned_to[which] = DT_NOBEGIN;
+		if (champions[which].content == nullptr)
 			continue;
-		if (status[expert] != BlobStatus::kOk) {
-			ereport(WARNING, (errmsg("model %d of expert \"%s\" cannot be used", champions[expert].version,
-			                         kExperts[expert].name),
-			                  errdetail_internal("%s", BlobStatusText(status[expert])),
-			                  errhint("The expert learns from history instead; train a new model with wlm.train().")));
+		if (status[which] != BlobStatus::kOk) {
+			ereport(WARNING, (errmsg("model %d of expert \"%s\" cannot be used", champions[which].version,
+			                         ModelName(static_cast<ModelId>(which))),
+			                  errdetail_internal("%s", BlobStatusText(status[which])),
+			                  errhint("The expert goes on without it; train a new model with wlm.train().")));
 			continue;
 		}
-		state->learned_to[expert] = champions[expert].learned_to;
-		version = std::max(version, static_cast<uint32>(champions[expert].version));
+		state->learned_to[which] = champions[which].learned_to;
+		version = std::max(version, static_cast<uint32>(champions[which].version));
 	}
 	pg_atomic_write_u32(&shared->model_version, version);
 }
 
-void LearnAgain(void *context, Experience &experience)
+void LearnAgain(void *context, Experience &experience, const PlanGraph *graph)
 {
 	ReplayState *state = static_cast<ReplayState *>(context);
-	PlannerModel *planner = experience.finished_at > state->learned_to[kPlannerExpert] ? planner_model : nullptr;
-	RecallStore *recall = experience.finished_at > state->learned_to[kRecallExpert] ? recall_store : nullptr;
+	const LearningModels models = {
+		.planner = experience.finished_at > state->learned_to[kPlannerModel] ? planner_model : nullptr,
+		.recall = experience.finished_at > state->learned_to[kRecallModel] ? recall_store : nullptr,
+		.gate = gate_model,
+		.accuracy = accuracy,
+	};
 
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
-	Judge(accuracy, experience);
-	Learn(planner, recall, experience);
+	Learn(models, experience, WeightOfRole(&shared->role_shares, experience.role_oid));
 	LWLockRelease(shared->learn_lock);
+	if (graph != nullptr && state->neighbours != nullptr && experience.final_state == FinalState::kCompleted) {
+		PredictAgain({.graph = state->graph}, graph, &experience);
+		AddNeighbour(state->neighbours, experience);
+	}
 	/* The express lane's cut-off follows recent times. */
 	if (experience.final_state == FinalState::kCompleted && !experience.censored) {
 		StateLock lock;
 		policy->ObserveTime(static_cast<double>(experience.time_ms));
 	}
 	state->count++;
+}
+
+/* A copy of the graph model in use, and an empty store for its points. */
+void PrepareNeighbours(ReplayState *state)
+{
+	LWLockAcquire(shared->learn_lock, LW_SHARED);
+	const size_t graph_bytes = InPlaceLocked(kGraphModel).size();
+	const size_t store_bytes = InPlaceLocked(kNeighboursModel).size();
+	LWLockRelease(shared->learn_lock);
+	if (graph_bytes == 0 || store_bytes == 0)
+		return;
+	std::byte *graph = static_cast<std::byte *>(palloc(graph_bytes));
+	std::byte *store = static_cast<std::byte *>(palloc(store_bytes));
+
+	LWLockAcquire(shared->learn_lock, LW_SHARED);
+	const bool same = InPlaceLocked(kGraphModel).size() == graph_bytes && InPlaceLocked(kNeighboursModel).size() == store_bytes;
+	if (same) {
+		memcpy(graph, InPlaceLocked(kGraphModel).data(), graph_bytes);
+		memcpy(store, InPlaceLocked(kNeighboursModel).data(), store_bytes);
+	}
+	LWLockRelease(shared->learn_lock);
+	if (!same)
+		return; /* somebody has just published: with that model go his neighbours */
+	state->graph = reinterpret_cast<const GraphModel *>(graph);
+	state->neighbours = reinterpret_cast<NeighbourStore *>(store);
+	state->neighbours_memory = {store, store_bytes};
+}
+
+void PublishNeighbours(const ReplayState &state)
+{
+	if (state.neighbours == nullptr)
+		return;
+	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
+	const std::span<const std::byte> graph = InPlaceLocked(kGraphModel);
+	if (!graph.empty() && GraphModelVersion(*reinterpret_cast<const GraphModel *>(graph.data())) ==
+	                          NeighbourEmbeddingVersion(*state.neighbours))
+		ReplaceInPlaceLocked(kNeighboursModel, state.neighbours_memory);
+	LWLockRelease(shared->learn_lock);
 }
 
 /* The id of the oldest of the `limit` newest rows; all of them for a limit that none reaches. */
@@ -203,17 +275,26 @@ void CheckColumns(TupleDesc description, int first, const StoredColumn *columns,
 	}
 }
 
-void GiveTo(void (*consume)(void *, Experience &), void *context, Experience *experience, bool *pending)
+struct Consumer {
+	ConsumeExperience consume;
+	void *context;
+	StoredGraphs *graphs;
+};
+
+void GiveTo(const Consumer &consumer, Experience *experience, bool *pending)
 {
-	if (*pending)
-		consume(context, *experience);
+	if (!*pending)
+		return;
+	const PlanGraph *graph = FindStoredGraph(consumer.graphs, experience->plan_fingerprint, experience->command);
+
+	experience->num_nodes = graph != nullptr ? graph->num_nodes : int16_t{0};
+	consumer.consume(consumer.context, *experience, graph);
 	*pending = false;
 }
 
 }  // namespace
 
-void ForEachExperience(const char *condition, int64 limit, void (*consume)(void *context, Experience &experience),
-                       void *context)
+void ForEachExperience(const char *condition, int64 limit, ConsumeExperience consume, void *context)
 {
 	if (limit <= 0)
 		return;
@@ -223,6 +304,7 @@ void ForEachExperience(const char *condition, int64 limit, void (*consume)(void 
 	Experience *experience = static_cast<Experience *>(palloc0(sizeof(Experience)));
 	bool pending = false;
 	int64 current_id = 0;
+	const Consumer consumer = {consume, context, OpenStoredGraphs()};
 	const Portal portal = OpenHistory(condition, OldestId(condition, limit));
 	CheckColumns(portal->tupDesc, kIdColumns, kHistoryColumns, kNumHistoryColumns);
 	CheckColumns(portal->tupDesc, kFirstOperatorColumn, kOperatorColumns, kNumOperatorColumns);
@@ -244,7 +326,7 @@ void ForEachExperience(const char *condition, int64 limit, void (*consume)(void 
 			heap_deform_tuple(table->vals[row], table->tupdesc, values, nulls);
 			const int64 id = DatumGetInt64(values[0]);
 			if (!pending || id != current_id) {
-				GiveTo(consume, context, experience, &pending);
+				GiveTo(consumer, experience, &pending);
 				DecodeExperience(values + kIdColumns, nulls + kIdColumns, experience);
 				current_id = id;
 				pending = true;
@@ -257,27 +339,29 @@ void ForEachExperience(const char *condition, int64 limit, void (*consume)(void 
 		SPI_freetuptable(table);
 		CHECK_FOR_INTERRUPTS();
 	}
-	GiveTo(consume, context, experience, &pending);
+	GiveTo(consumer, experience, &pending);
 	SPI_cursor_close(portal);
 	SPI_finish();
 }
 
 void Replay()
 {
-	Champion champions[kNumExperts];
+	Champion champions[kNumModels];
 	ReplayState state = {};
 	bool any;
 
 	BeginWork("learning from history again");
 	any = HasHistory();
-	for (int expert = 0; expert < kNumExperts; expert++) {
-		champions[expert] = ReadChampion(expert);
-		any = any || champions[expert].content != nullptr;
+	for (int which = 0; which < kNumModels; which++) {
+		champions[which] = ReadChampion(static_cast<ModelId>(which));
+		any = any || champions[which].content != nullptr;
 	}
 	/* Nothing stored: what has been learned since the start stays. */
 	if (any) {
 		LoadChampions(champions, &state);
+		PrepareNeighbours(&state);
 		ForEachExperience(nullptr, setting::history_rows, LearnAgain, &state);
+		PublishNeighbours(state);
 		ereport(LOG, (errmsg("pg_wlm learned again from " INT64_FORMAT " statements of its history", state.count)));
 	}
 	CommitWork();

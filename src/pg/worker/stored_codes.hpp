@@ -12,7 +12,7 @@ namespace wlm::stored {
 
 enum HistoryColumn : int {
 	kFinishedAt = 0, kDatabase, kRole, kPid, kQueryId, kTemplate, kFingerprint, kCommand, kQueue, kPriority,
-	kLane, kFinalState, kForced, kEvicted, kApplied, kHistoryCensored, kTotalCost, kRootRows, kReturnedRows,
+	kLane, kFamiliarity, kNovelty, kFinalState, kForced, kEvicted, kApplied, kHistoryCensored, kTotalCost, kRootRows, kReturnedRows,
 	kQueueMs, kPredictedMs, kPredictedLowMs, kPredictedHighMs, kActualMs, kPredictedKb, kPredictedHighKb,
 	kReservedKb, kGrantedWorkMemKb, kPeakKb, kTempBytes, kWorkersPlanned, kWorkersLaunched, kModelVersion,
 	kExpertAnswers, kEndOfHistory
@@ -21,7 +21,7 @@ static_assert(kEndOfHistory == kNumHistoryColumns);
 
 enum OperatorColumn : int {
 	kHistoryId = 0, kPlanNodeId, kOperator, kMemoryClass, kSlot, kProcesses, kEstimatedRows, kActualRows,
-	kFormulaKb, kOperatorKb, kOperatorHighKb, kGrantedKb, kOperatorPeakKb, kNeededKb, kOperatorSpilled,
+	kFormulaKb, kOperatorKb, kOperatorHighKb, kGrantedKb, kOperatorPeakKb, kNeededKb, kTempKb, kOperatorSpilled,
 	kOperatorCensored, kOperatorAnswers, kEndOfOperator
 };
 static_assert(kEndOfOperator == kNumOperatorColumns);
@@ -31,6 +31,7 @@ inline constexpr double kHalfWidth = 1.959964;
 
 inline constexpr const char *kFinalStates[] = {"completed", "cancelled", "failed", "rejected", "timed_out"};
 inline constexpr const char *kCommands[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "OTHER"};
+inline constexpr const char *kFamiliarities[] = {"plan", "template", "none"};
 inline constexpr const char *kLanes[] = {"normal", "express"};
 
 /* One name for each pair of kind and class, so that it can be read back. */

@@ -72,7 +72,7 @@ double Quantity(const Estimate &estimate, double z)
 {
 	if (!estimate.HasOpinion())
 		return std::nan("");
-	return std::exp(static_cast<double>(estimate.mean) + z * static_cast<double>(estimate.Deviation()));
+	return std::exp(static_cast<double>(estimate.LogAt(static_cast<float>(z))));
 }
 
 /* Collects `"key": number` pairs of one object. */
@@ -96,7 +96,7 @@ void AppendEstimate(StringInfo json, const char *key, const char *deviation_key,
 
 void OpenExpert(StringInfo json, int expert)
 {
-	if (expert > 0)
+	if (json->data[json->len - 1] != '{')
 		appendStringInfoString(json, ", ");
 	escape_json(json, kExperts[expert].name);
 	appendStringInfoString(json, ": {");
@@ -107,7 +107,8 @@ void OpenExpert(StringInfo json, int expert)
 const StoredColumn kHistoryColumns[kNumHistoryColumns] = {
 	{"finished_at", TIMESTAMPTZOID}, {"database", NAMEOID}, {"role", NAMEOID}, {"pid", INT4OID},
 	{"query_id", INT8OID}, {"template", INT8OID}, {"fingerprint", INT8OID}, {"command", TEXTOID},
-	{"queue", NAMEOID}, {"priority", TEXTOID}, {"lane", TEXTOID}, {"final_state", TEXTOID},
+	{"queue", NAMEOID}, {"priority", TEXTOID}, {"lane", TEXTOID}, {"familiarity", TEXTOID},
+	{"novelty", FLOAT4OID}, {"final_state", TEXTOID},
 	{"forced", BOOLOID}, {"evicted", BOOLOID}, {"applied", BOOLOID}, {"censored", BOOLOID},
 	{"total_cost", FLOAT4OID}, {"estimated_rows", FLOAT4OID}, {"returned_rows", FLOAT8OID},
 	{"queue_ms", FLOAT4OID}, {"predicted_ms", FLOAT4OID}, {"predicted_low_ms", FLOAT4OID},
@@ -121,7 +122,7 @@ const StoredColumn kOperatorColumns[kNumOperatorColumns] = {
 	{"history_id", INT8OID}, {"plan_node_id", INT4OID}, {"operator", TEXTOID}, {"memory_class", TEXTOID},
 	{"slot", INT2OID}, {"processes", INT2OID}, {"estimated_rows", FLOAT4OID}, {"actual_rows", FLOAT4OID},
 	{"formula_kb", FLOAT4OID}, {"predicted_kb", FLOAT4OID}, {"predicted_high_kb", FLOAT4OID},
-	{"granted_kb", FLOAT4OID}, {"peak_kb", FLOAT4OID}, {"needed_kb", FLOAT4OID}, {"spilled", BOOLOID},
+	{"granted_kb", FLOAT4OID}, {"peak_kb", FLOAT4OID}, {"needed_kb", FLOAT4OID}, {"temp_kb", FLOAT4OID}, {"spilled", BOOLOID},
 	{"censored", BOOLOID}, {"experts", JSONBOID},
 };
 
@@ -149,6 +150,8 @@ void EncodeExperience(const Experience &e, const Workload &workload, StoredRow *
 	Set(row, kQueue, NameDatum(workload.limits[known_queue ? e.queue : 0].name));
 	SetText(row, kPriority, PriorityName(static_cast<Priority>(e.priority)));
 	SetText(row, kLane, NameAt(stored::kLanes, e.lane));
+	SetText(row, kFamiliarity, NameAt(stored::kFamiliarities, static_cast<size_t>(e.familiarity)));
+	SetFloatOrNull(row, kNovelty, e.novelty >= 0 ? static_cast<double>(e.novelty) : std::nan(""));
 	SetText(row, kFinalState, NameAt(stored::kFinalStates, static_cast<size_t>(e.final_state)));
 	Set(row, kForced, BoolGetDatum(e.forced));
 	Set(row, kEvicted, BoolGetDatum(e.evicted));
@@ -178,6 +181,8 @@ void EncodeExperience(const Experience &e, const Workload &workload, StoredRow *
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
 	for (int expert = 0; expert < kNumExperts; expert++) {
+		if (!e.time_answers[expert].HasOpinion() && !e.query_memory_answers[expert].HasOpinion())
+			continue;
 		OpenExpert(&json, expert);
 		AppendEstimate(&json, "ms", "ms_deviation", e.time_answers[expert]);
 		AppendEstimate(&json, "kb", "kb_deviation", e.query_memory_answers[expert]);
@@ -214,12 +219,15 @@ void EncodeOperator(const OperatorExperience &o, int64 history_id, StoredRow *ro
 	SetFloat(row, kGrantedKb, static_cast<double>(o.granted_kb));
 	SetFloatOrNull(row, kOperatorPeakKb, observed ? static_cast<double>(o.peak_kb) : unknown);
 	SetFloatOrNull(row, kNeededKb, observed ? static_cast<double>(o.needed_kb) : unknown);
+	SetFloatOrNull(row, kTempKb, observed ? static_cast<double>(o.temp_kb) : unknown);
 	Set(row, kOperatorSpilled, BoolGetDatum((o.flags & kSpilled) != 0));
 	Set(row, kOperatorCensored, BoolGetDatum((o.flags & kCensored) != 0));
 
 	initStringInfo(&json);
 	appendStringInfoChar(&json, '{');
 	for (int expert = 0; expert < kNumExperts; expert++) {
+		if (!o.answers[expert].HasOpinion())
+			continue;
 		OpenExpert(&json, expert);
 		AppendEstimate(&json, "kb", "kb_deviation", o.answers[expert]);
 		appendStringInfoChar(&json, '}');

@@ -10,6 +10,7 @@
  *     ms, kb                   median
  *     ms_deviation, ...        standard deviation of the natural logarithm
  *     share, memory_share      of the mixture, 0..1
+ * Experts without an opinion are left out.
  */
 #pragma once
 
@@ -29,8 +30,8 @@ struct StoredColumn {
 	Oid type;
 };
 
-inline constexpr int kNumHistoryColumns = 34;  /* without id */
-inline constexpr int kNumOperatorColumns = 17; /* history_id first */
+inline constexpr int kNumHistoryColumns = 36;  /* without id */
+inline constexpr int kNumOperatorColumns = 18; /* history_id first */
 
 extern const StoredColumn kHistoryColumns[kNumHistoryColumns];
 extern const StoredColumn kOperatorColumns[kNumOperatorColumns];

@@ -31,7 +31,9 @@ extern "C" {
 #include "pg/shared_state.hpp"
 #include "pg/worker/configuration.hpp"
 #include "pg/worker/history.hpp"
+#include "pg/worker/model_table.hpp"
 #include "pg/worker/replay.hpp"
+#include "pg/worker/training.hpp"
 
 namespace wlm {
 
@@ -160,6 +162,57 @@ void KeepError(MemoryContext context)
 	FreeErrorData(error);
 }
 
+void TrainOnSchedule()
+{
+	const MemoryContext context = AllocSetContextCreate(TopMemoryContext, "pg_wlm training", ALLOCSET_DEFAULT_SIZES);
+	const char *problem;
+
+	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
+	const bool drifted = shared->drifted;
+	shared->drifted = false;
+	LWLockRelease(shared->learn_lock);
+
+	BeginWork("collecting samples");
+	MemoryContextSwitchTo(context);
+	Training *training = CollectSamples(kNumModels, drifted ? "predictions have become worse" : "new statements", &problem);
+	CommitWork();
+	if (training == nullptr) {
+		ereport(DEBUG1, (errmsg("pg_wlm does not train models: %s", problem)));
+		return;
+	}
+
+	pgstat_report_activity(STATE_RUNNING, "training models");
+	TrainModels(training);
+	pgstat_report_activity(STATE_IDLE, nullptr);
+
+	BeginWork("judging and publishing models");
+	MemoryContextSwitchTo(context);
+	LockModelTable();
+	ConcludeTraining(training, nullptr, nullptr);
+	CommitWork();
+}
+
+/* In a process of its own: what goes wrong is seen in wlm.training() and in the server's log. */
+void RunTrainingWorker()
+{
+	if (shared == nullptr || setting::database == nullptr || setting::database[0] == '\0')
+		return;
+	BackgroundWorkerInitializeConnection(setting::database, nullptr, 0);
+	ChooseSettings();
+	if (!FindExtension())
+		return;
+	PG_TRY();
+	{
+		TrainOnSchedule();
+	}
+	PG_CATCH();
+	{
+		NoteTrainingFailure();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
 void RunWorker(uint32 tasks)
 {
 	if (shared == nullptr)
@@ -221,5 +274,10 @@ void wlm_worker_main(Datum tasks)
 {
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
-	wlm::Guarded<void>([tasks] { wlm::RunWorker(DatumGetUInt32(tasks)); });
+	wlm::Guarded<void>([tasks] {
+		if (DatumGetUInt32(tasks) == wlm::kTrain)
+			wlm::RunTrainingWorker();
+		else
+			wlm::RunWorker(DatumGetUInt32(tasks));
+	});
 }

@@ -21,6 +21,7 @@ enum WorkerTask : uint32 {
 	kLoadWorkload = 1, /* wlm.queue -> shared memory */
 	kWriteHistory = 2, /* ring -> tables */
 	kReplay = 4,       /* models and history -> shared memory, once after start */
+	kTrain = 8,        /* history -> pg_wlm_trainer -> models; by a worker of its own */
 };
 
 /* Around each transaction of a worker's task: a snapshot and SPI, and what pg_stat_activity shows. */

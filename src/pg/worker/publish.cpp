@@ -6,7 +6,7 @@
  * when they were handed in, and core checks them again before it touches the
  * model in use.
  */
-#include "pg/sql/publish.hpp"
+#include "pg/worker/publish.hpp"
 
 #include <cstring>
 
@@ -16,6 +16,7 @@ extern "C" {
 }
 
 #include "pg/shared_state.hpp"
+#include "pg/worker/published_models.hpp"
 
 namespace wlm {
 
@@ -29,13 +30,8 @@ struct Pending {
 /* A few entries of the recall store. */
 constexpr size_t kRoomToGrow = 64 * 1024;
 
-Pending pending[kNumExperts];
+Pending pending[kNumModels];
 bool callbacks_registered = false;
-
-std::span<const std::byte> AsSpan(const ModelBytes &bytes)
-{
-	return {reinterpret_cast<const std::byte *>(bytes.data), bytes.size};
-}
 
 ModelBytes Allocate(size_t size)
 {
@@ -58,24 +54,57 @@ ModelBytes Bytes(const Model &model)
 	return bytes;
 }
 
-size_t SizeInUse(ExpertId expert)
+/* Bytes of the blob that would be written now; 0 = no model. learn_lock must be held. */
+size_t SizeLocked(ModelId which)
 {
-	LWLockAcquire(shared->learn_lock, LW_SHARED);
-	const size_t size = expert == kPlannerExpert ? BlobBytes(*planner_model) : BlobBytes(*recall_store);
-	LWLockRelease(shared->learn_lock);
-	return size;
+	switch (which) {
+		case kPlannerModel: return BlobBytes(*planner_model);
+		case kRecallModel: return BlobBytes(*recall_store);
+		default: break;
+	}
+	const std::span<const std::byte> model = InPlaceLocked(which);
+	return model.empty() ? 0 : InPlaceBlobBytes(model.size());
 }
 
-void Publish(ExpertId expert, const ModelBytes &bytes)
+/* learn_lock must be held. */
+bool WriteLocked(ModelId which, const ModelBytes &bytes)
+{
+	switch (which) {
+		case kPlannerModel: return Write(*planner_model, bytes);
+		case kRecallModel: return Write(*recall_store, bytes);
+		default: break;
+	}
+	WriteInPlaceBlob(which, InPlaceLocked(which), {reinterpret_cast<std::byte *>(bytes.data), bytes.size});
+	return true;
+}
+
+/* learn_lock must be held exclusively. Null, or what is wrong. */
+const char *ReadLocked(ModelId which, const ModelBytes &bytes)
+{
+	std::span<const std::byte> model;
+	BlobStatus status;
+
+	switch (which) {
+		case kPlannerModel: status = ReadBlob(AsSpan(bytes), planner_model); break;
+		case kRecallModel: status = ReadBlob(AsSpan(bytes), recall_store); break;
+		default:
+			status = CheckInPlaceBlob(AsSpan(bytes), which, &model);
+			if (status == BlobStatus::kOk && !ReplaceInPlaceLocked(which, model))
+				return "a model could not be published";
+			break;
+	}
+	return status == BlobStatus::kOk ? nullptr : BlobStatusText(status);
+}
+
+void Publish(ModelId which, const ModelBytes &bytes)
 {
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
-	const BlobStatus status = expert == kPlannerExpert ? ReadBlob(AsSpan(bytes), planner_model)
-	                                                   : ReadBlob(AsSpan(bytes), recall_store);
+	const char *problem = ReadLocked(which, bytes);
 	LWLockRelease(shared->learn_lock);
-	if (status == BlobStatus::kOk)
+	if (problem == nullptr)
 		pg_atomic_fetch_add_u32(&shared->model_version, 1);
 	else
-		CountProblem(BlobStatusText(status));
+		CountProblem(problem);
 }
 
 void Forget()
@@ -88,9 +117,10 @@ void AtTransactionEnd(XactEvent event, void *)
 {
 	switch (event) {
 	case XACT_EVENT_COMMIT:
-		for (int expert = 0; expert < kNumExperts; expert++) {
-			if (pending[expert].bytes.data != nullptr)
-				Publish(static_cast<ExpertId>(expert), pending[expert].bytes);
+		/* in this order: neighbours are points of the graph model before them */
+		for (int which = 0; which < kNumModels; which++) {
+			if (pending[which].bytes.data != nullptr)
+				Publish(static_cast<ModelId>(which), pending[which].bytes);
 		}
 		Forget();
 		break;
@@ -127,41 +157,47 @@ void AtSubtransactionEnd(SubXactEvent event, SubTransactionId mine, SubTransacti
 ModelBytes BytesOf(const PlannerModel &model) { return Bytes(model); }
 ModelBytes BytesOf(const RecallStore &store) { return Bytes(store); }
 
-ModelBytes BytesInUse(ExpertId expert)
+ModelBytes BytesOf(ModelId which, std::span<const std::byte> model)
+{
+	const ModelBytes bytes = Allocate(InPlaceBlobBytes(model.size()));
+
+	WriteInPlaceBlob(which, model, {reinterpret_cast<std::byte *>(bytes.data), bytes.size});
+	return bytes;
+}
+
+ModelBytes BytesInUse(ModelId which)
 {
 	/* A store may grow between asking for its size and writing it: then once more, with room to spare. */
 	for (int attempt = 0; attempt < 10; attempt++) {
-		ModelBytes bytes = Allocate(SizeInUse(expert) + kRoomToGrow);
-		size_t size = 0;
-		bool written = false;
+		LWLockAcquire(shared->learn_lock, LW_SHARED);
+		const size_t expected = SizeLocked(which);
+		LWLockRelease(shared->learn_lock);
+		if (expected == 0)
+			return {nullptr, 0};
+		const ModelBytes room = Allocate(expected + (which == kRecallModel ? kRoomToGrow : 0));
 
 		LWLockAcquire(shared->learn_lock, LW_SHARED);
-		if (expert == kPlannerExpert) {
-			size = BlobBytes(*planner_model);
-			written = size <= bytes.size && Write(*planner_model, bytes);
-		} else {
-			size = BlobBytes(*recall_store);
-			written = size <= bytes.size && Write(*recall_store, bytes);
-		}
+		const size_t size = SizeLocked(which);
+		const bool written = size > 0 && size <= room.size && WriteLocked(which, {room.data, size});
 		LWLockRelease(shared->learn_lock);
 		if (written)
-			return {bytes.data, size};
-		pfree(bytes.data);
+			return {room.data, size};
+		pfree(room.data);
 	}
 	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not serialize the model in use")));
 }
 
-const char *CheckBytes(ExpertId expert, const ModelBytes &bytes)
+const char *CheckBytes(ModelId which, const ModelBytes &bytes)
 {
 	BlobStatus status;
 
-	if (expert == kPlannerExpert) {
+	if (which == kPlannerModel) {
 		auto *model = static_cast<PlannerModel *>(palloc0(sizeof(PlannerModel)));
 
 		InitPlannerModel(model);
 		status = ReadBlob(AsSpan(bytes), model);
 		pfree(model);
-	} else {
+	} else if (which == kRecallModel) {
 		/* A small store will do: all numbers are checked before any is taken. */
 		const uint32 capacity = 64;
 		const size_t size = RecallStore::BytesNeeded(capacity);
@@ -170,11 +206,17 @@ const char *CheckBytes(ExpertId expert, const ModelBytes &bytes)
 
 		status = store == nullptr ? BlobStatus::kForeignShape : ReadBlob(AsSpan(bytes), store);
 		pfree(memory);
+	} else {
+		std::span<const std::byte> model;
+
+		status = CheckInPlaceBlob(AsSpan(bytes), which, &model);
+		if (status == BlobStatus::kOk && model.size() > InPlaceCapacity(which))
+			return "model does not fit into its part of wlm.model_memory";
 	}
 	return status == BlobStatus::kOk ? nullptr : BlobStatusText(status);
 }
 
-void PublishAtCommit(ExpertId expert, const ModelBytes &bytes)
+void PublishAtCommit(ModelId which, const ModelBytes &bytes)
 {
 	if (!callbacks_registered) {
 		RegisterXactCallback(AtTransactionEnd, nullptr);
@@ -185,8 +227,8 @@ void PublishAtCommit(ExpertId expert, const ModelBytes &bytes)
 	auto *copy = static_cast<char *>(MemoryContextAllocHuge(TopTransactionContext, bytes.size));
 
 	memcpy(copy, bytes.data, bytes.size);
-	pending[expert].bytes = {copy, bytes.size};
-	pending[expert].subtransaction = GetCurrentSubTransactionId();
+	pending[which].bytes = {copy, bytes.size};
+	pending[which].subtransaction = GetCurrentSubTransactionId();
 }
 
 }  // namespace wlm
