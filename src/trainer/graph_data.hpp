@@ -48,8 +48,14 @@ class GraphData {
 	size_t size() const { return plans_.size(); }
 	const GraphPlan &plan(size_t index) const { return plans_[index]; }
 	GraphPlan *mutable_plan(size_t index) { return &plans_[index]; }
-	const NodeFeatures &node(const GraphPlan &plan, int node) const { return nodes_[plan.first_node + static_cast<size_t>(node)]; }
-	const GraphOperator &op(const GraphPlan &plan, int op) const { return operators_[plan.first_operator + static_cast<size_t>(op)]; }
+	const NodeFeatures &node(const GraphPlan &plan, int node) const
+	{
+		return nodes_[plan.first_node + static_cast<size_t>(node)];
+	}
+	const GraphOperator &op(const GraphPlan &plan, int op) const
+	{
+		return operators_[plan.first_operator + static_cast<size_t>(op)];
+	}
 
 	/* Brings every node into the ranges of the model. */
 	void ClampAll(const GraphModel &model);

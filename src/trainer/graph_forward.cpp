@@ -86,8 +86,8 @@ class Recursion {
 		for (uint64_t left = from.categories; left != 0; left &= left - 1)
 			node.features[std::countr_zero(left)] = 1;
 		std::copy(from.numbers.begin(), from.numbers.end(), node.features.data() + kNumCategories);
-		node.encoded = Leaky(Part(parameters_, GraphPart::kEncode) * node.features +
-		                     Part(parameters_, GraphPart::kEncodeBias));
+		node.encoded =
+			Leaky(Part(parameters_, GraphPart::kEncode) * node.features + Part(parameters_, GraphPart::kEncodeBias));
 		node.update = Part(parameters_, GraphPart::kState) * node.encoded + Part(parameters_, GraphPart::kStateBias);
 		ForChildren(index, [&](int child, const NodeFeatures &below) {
 			Up(child);
@@ -132,8 +132,8 @@ class Recursion {
 		if (node.memory_embedding.size() > 0) {
 			Add(GraphPart::kMemoryOut, node.memory_embedding, one);
 			Add(GraphPart::kMemoryOutBias, one, one);
-			const Column by_sum = Part(parameters_, GraphPart::kMemoryOut).col(0).array() *
-				(1 - node.memory_embedding.array().square());
+			const Column by_sum =
+				Part(parameters_, GraphPart::kMemoryOut).col(0).array() * (1 - node.memory_embedding.array().square());
 			Add(GraphPart::kMemoryHidden, by_sum, node.state);
 			Add(GraphPart::kMemoryHiddenBias, by_sum, one);
 			by_state += Part(parameters_, GraphPart::kMemoryHidden).transpose() * by_sum;
@@ -209,8 +209,7 @@ std::vector<float> GradientsByLevels(const float *parameters, const GraphData &d
 	return gradient;
 }
 
-std::vector<float> GradientsRecursively(const float *parameters, const GraphData &data,
-                                        std::span<const size_t> indices)
+std::vector<float> GradientsRecursively(const float *parameters, const GraphData &data, std::span<const size_t> indices)
 {
 	std::vector<float> gradient(kNumParameters, 0.0f);
 	for (const size_t index : indices)

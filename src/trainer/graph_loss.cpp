@@ -49,16 +49,15 @@ float VarianceDerivative(float square, float log_variance)
 {
 	const float derivative =
 		0.5f * (1 - square * std::exp(-std::clamp(log_variance, kLeastLogVariance, kMostLogVariance)));
-	const bool outwards = (log_variance <= kLeastLogVariance && derivative > 0) ||
-		(log_variance >= kMostLogVariance && derivative < 0);
+	const bool outwards =
+		(log_variance <= kLeastLogVariance && derivative > 0) || (log_variance >= kMostLogVariance && derivative < 0);
 	return outwards ? 0 : derivative;
 }
 
 void AddKnown(const GraphTarget &target, float prediction, float log_variance, GraphTermScore *score)
 {
 	score->squares += static_cast<double>(SquareOf(target, prediction));
-	score->variance +=
-		static_cast<double>(std::exp(std::clamp(log_variance, kLeastLogVariance, kMostLogVariance)));
+	score->variance += static_cast<double>(std::exp(std::clamp(log_variance, kLeastLogVariance, kMostLogVariance)));
 	score->known++;
 }
 

@@ -22,10 +22,10 @@ inline constexpr float kMostResidual = 4; /* natural logarithm */
 
 /* Of one term; `squares` also for GraphTrust. */
 struct GraphTermScore {
-	double loss = 0;      /* weighted sum of losses */
+	double loss = 0; /* weighted sum of losses */
 	double weight = 0;
-	double squares = 0;   /* unweighted sum of squared residuals, each cut at kMostResidual, of known outcomes */
-	double variance = 0;  /* unweighted sum of predicted data variances, of the same */
+	double squares = 0;  /* unweighted sum of squared residuals, each cut at kMostResidual, of known outcomes */
+	double variance = 0; /* unweighted sum of predicted data variances, of the same */
 	double known = 0;
 };
 

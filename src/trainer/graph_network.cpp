@@ -156,8 +156,7 @@ void GraphNetwork<T>::ForwardPlans(const T *parameters, const GraphBatch<T> &bat
 	embedding_.noalias() = Part(parameters, GraphPart::kRoot) * pooled_;
 	embedding_.colwise() += Part(parameters, GraphPart::kRootBias).col(0);
 	embedding_ = embedding_.array().tanh();
-	outputs_.time =
-		log_sums_ + Row(parameters, GraphPart::kTimeCorrection, GraphPart::kTimeCorrectionBias, embedding_);
+	outputs_.time = log_sums_ + Row(parameters, GraphPart::kTimeCorrection, GraphPart::kTimeCorrectionBias, embedding_);
 	outputs_.time_variance = Row(parameters, GraphPart::kTimeVariance, GraphPart::kTimeVarianceBias, embedding_);
 	outputs_.query_memory =
 		query_base_ + Row(parameters, GraphPart::kQueryCorrection, GraphPart::kQueryCorrectionBias, embedding_);
@@ -184,8 +183,7 @@ void GraphNetwork<T>::BackwardPlans(const T *parameters, const GraphBatch<T> &ba
 	RowGradient(by_outputs.query_variance, embedding_, GraphPart::kQueryVariance, GraphPart::kQueryVarianceBias,
 	            gradient);
 
-	const Matrix<T> by_embedding =
-		Part(parameters, GraphPart::kTimeCorrection).col(0) * by_outputs.time.transpose() +
+	const Matrix<T> by_embedding = Part(parameters, GraphPart::kTimeCorrection).col(0) * by_outputs.time.transpose() +
 		Part(parameters, GraphPart::kQueryCorrection).col(0) * by_outputs.query_memory.transpose();
 	const Matrix<T> by_sum = ThroughTanh(by_embedding, embedding_);
 	Part(gradient, GraphPart::kRoot).noalias() = by_sum * pooled_.transpose();

@@ -101,8 +101,11 @@ GraphSplit SplitGraphs(const GraphData &data, uint64_t seed)
 std::vector<float> BalancedWeights(const GraphData &data, const std::vector<size_t> &indices)
 {
 	std::array<float, kDurationBuckets> counts = {};
-	for (const size_t index : indices)
+	std::map<uint64_t, float> plans_of_template;
+	for (const size_t index : indices) {
 		counts[BucketOf(data.plan(index))]++;
+		plans_of_template[data.plan(index).template_fingerprint]++;
+	}
 	const auto used = static_cast<float>(std::count_if(counts.begin(), counts.end(), [](float n) { return n > 0; }));
 	const float even = static_cast<float>(indices.size()) / std::max(used, 1.0f);
 
@@ -111,7 +114,8 @@ std::vector<float> BalancedWeights(const GraphData &data, const std::vector<size
 	for (const size_t index : indices) {
 		const GraphPlan &plan = data.plan(index);
 		const float balance = std::sqrt(even / counts[BucketOf(plan)]);
-		weights.push_back(plan.weight * std::clamp(balance, kLeastBalance, kMostBalance));
+		const float crowd = std::sqrt(plans_of_template[plan.template_fingerprint]);
+		weights.push_back(plan.weight * std::clamp(balance, kLeastBalance, kMostBalance) / crowd);
 		sum += weights.back();
 	}
 	for (float &weight : weights)

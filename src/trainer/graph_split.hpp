@@ -25,7 +25,10 @@ struct GraphSplit {
  */
 GraphSplit SplitGraphs(const GraphData &data, uint64_t seed);
 
-/* Of the given plans, mean 1: durations that are rare count more, by the root of how rare they are. */
+/*
+ * Of the given plans, mean 1: durations that are rare count more, and plans of templates that have many count less,
+ * both by the root of it. Times the samples' own weights.
+ */
 std::vector<float> BalancedWeights(const GraphData &data, const std::vector<size_t> &indices);
 
 }  // namespace wlm::trainer

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -31,22 +32,24 @@ constexpr size_t kLeastBatch = 8;
 constexpr size_t kBatchesPerRound = 16; /* smaller batches where there are few samples */
 constexpr size_t kJudgeBatch = 256;
 constexpr int kMostRounds = 300;
-constexpr int kPatience = 8;            /* rounds without improvement until the step is halved */
+constexpr int kPatience = 8; /* rounds without improvement until the step is halved */
 constexpr int kMostHalvings = 4;
 constexpr double kLeastImprovement = 1e-4;
 constexpr float kStep = 3e-3f;
-constexpr float kFineStep = 1e-3f;      /* from a model that was trained before */
+constexpr float kFineStep = 1e-3f;     /* from a model that was trained before */
+constexpr float kReadoutLimit = 0.02f; /* of first weights: PostgreSQL's arithmetic is where to start from */
 constexpr float kMomentum = 0.9f;
 constexpr float kSecondMomentum = 0.999f;
 constexpr float kEpsilon = 1e-8f;
-constexpr float kDecay = 0.01f;         /* of matrices, per step and unit of step length */
-constexpr float kMostNorm = 5;          /* of a gradient */
-constexpr float kAverageDecay = 0.98f;  /* per batch */
+constexpr float kDecay = 0.01f;        /* of matrices, per step and unit of step length */
+constexpr float kMostNorm = 5;         /* of a gradient */
+constexpr float kAverageDecay = 0.98f; /* per batch */
 constexpr float kMostSupport = 1000;
 constexpr float kLeastModelVariance = 0.05f;
 constexpr float kPriorModelVariance = 1.5f; /* of a kind of operator that was kept apart rarely or never */
 constexpr float kPriorOperators = 8;        /* weight of that prior */
 constexpr float kUnsplitVariance = 1;       /* where the same templates stood on both sides */
+constexpr double kCaution = 0.5; /* standard deviations of what few templates can tell, and of having stopped by them */
 
 using Parameters = Vector<float>;
 
@@ -65,7 +68,7 @@ void InitParameters(Random *random, float *parameters)
 		float *at = parameters + OffsetOf(static_cast<GraphPart>(part));
 		float limit = std::sqrt(6.0f / static_cast<float>(shape.rows + shape.columns));
 		if (shape.columns == 1)
-			limit = shape.rows == kReadout ? 0.1f : 0.0f;
+			limit = shape.rows == kReadout ? kReadoutLimit : 0.0f;
 		for (int i = 0; i < shape.rows * shape.columns; i++)
 			at[i] = limit * (2 * random->Uniform() - 1);
 	}
@@ -160,8 +163,8 @@ GraphTrainer::GraphTrainer(GraphData *data, const Options &options)
 	: data_(data), options_(options), random_(options.seed)
 {
 	if (data_->size() < kLeastSamples)
-		throw std::runtime_error("the graph expert needs at least " + std::to_string(kLeastSamples) + " plans to learn from, not " +
-		                         std::to_string(data_->size()));
+		throw std::runtime_error("the graph expert needs at least " + std::to_string(kLeastSamples) +
+		                         " plans to learn from, not " + std::to_string(data_->size()));
 	split_ = SplitGraphs(*data_, options_.seed);
 	if (split_.learn.empty() || split_.apart.empty())
 		throw std::runtime_error("too few different plans to learn from and to judge by");
@@ -257,11 +260,16 @@ GraphScore GraphTrainer::Judge(const Parameters &parameters, const std::vector<s
 	return score;
 }
 
-/* What is wrong beyond what the variances admit, on templates that were kept apart. */
-float Unexplained(const GraphTermScore &score)
+/*
+ * What is wrong beyond what the variances admit, on templates that were kept apart; plus what so
+ * few of them may be mistaken by: the variance of a mean of n squares is 2 / n of its square.
+ */
+float Unexplained(const GraphTermScore &score, double templates)
 {
-	const double excess = (score.squares - score.variance) / std::max(score.known, 1.0);
-	return std::clamp(static_cast<float>(excess), kLeastModelVariance, kMostVariance);
+	const double square = score.squares / std::max(score.known, 1.0);
+	const double excess = square - score.variance / std::max(score.known, 1.0);
+	const double doubt = kCaution * square * std::sqrt(2 / std::max(templates, 1.0));
+	return std::clamp(static_cast<float>(excess + doubt), kLeastModelVariance, kMostVariance);
 }
 
 void GraphTrainer::Trust(const GraphScore &score)
@@ -282,15 +290,24 @@ void GraphTrainer::Trust(const GraphScore &score)
 		into->support = std::min(into->support + known, kMostSupport);
 		into->model_variance = std::min(model_variance + extra, kMostVariance);
 	};
-	const auto term = [&score](GraphTerm which) -> const GraphTermScore & { return score.terms[static_cast<size_t>(which)]; };
-	const auto or_prior = [](const GraphTermScore &from) { return from.known > 0 ? Unexplained(from) : kPriorModelVariance; };
+	const auto term = [&score](GraphTerm which) -> const GraphTermScore & {
+		return score.terms[static_cast<size_t>(which)];
+	};
+	std::set<uint64_t> apart;
+	for (const size_t index : split_.apart)
+		apart.insert(data_->plan(index).template_fingerprint);
+	const auto templates = static_cast<double>(apart.size());
+	const auto or_prior = [templates](const GraphTermScore &from) {
+		return from.known > 0 ? Unexplained(from, templates) : kPriorModelVariance;
+	};
 	trust(&model_->time, known_time, or_prior(term(GraphTerm::kTime)));
 	trust(&model_->query_memory, known_query, or_prior(term(GraphTerm::kQueryMemory)));
 	for (size_t i = 0; i < kNumMemoryClasses; i++) {
 		const GraphTermScore &of_class = score.memory_classes[i];
 		const auto known = static_cast<float>(of_class.known);
-		const float seen = known > 0 ? Unexplained(of_class) : 0;
-		trust(&model_->memory[i], known_memory[i], (known * seen + kPriorOperators * kPriorModelVariance) / (known + kPriorOperators));
+		const float seen = known > 0 ? Unexplained(of_class, std::min(templates, of_class.known)) : 0;
+		trust(&model_->memory[i], known_memory[i],
+		      (known * seen + kPriorOperators * kPriorModelVariance) / (known + kPriorOperators));
 	}
 }
 

@@ -182,7 +182,8 @@ TEST(GraphExpert, ParallelFractionFollowsTheGather)
 	plan.Add(gather, NodeKind::kSeqScan, 1000);
 	/* 1,000 x 4 processes of 4,100 */
 	const float f = 4000.0f / 4100;
-	EXPECT_NEAR(Ask(model.get(), plan.Finish())->answers[kGraphExpert].parallel_fraction.mean, std::log(f / (1 - f)), 0.01f);
+	EXPECT_NEAR(Ask(model.get(), plan.Finish())->answers[kGraphExpert].parallel_fraction.mean, std::log(f / (1 - f)),
+	            0.01f);
 	PlanBuilder serial = JoinPlan();
 	EXPECT_LT(Ask(model.get(), serial.Finish())->answers[kGraphExpert].parallel_fraction.mean, -3);
 }
@@ -190,8 +191,16 @@ TEST(GraphExpert, ParallelFractionFollowsTheGather)
 TEST(GraphExpert, HostilePlansGiveNumbersOrNothing)
 {
 	const auto model = SomeModel(0.5f);
-	const float values[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
-	                        -std::numeric_limits<float>::infinity(), 1e30f, 3e38f, -1e30f, -1, 0, 1e-40f, 1};
+	const float values[] = {std::numeric_limits<float>::quiet_NaN(),
+	                        std::numeric_limits<float>::infinity(),
+	                        -std::numeric_limits<float>::infinity(),
+	                        1e30f,
+	                        3e38f,
+	                        -1e30f,
+	                        -1,
+	                        0,
+	                        1e-40f,
+	                        1};
 	trainer::Random random(11);
 	for (int round = 0; round < 3000; round++) {
 		PlanBuilder plan = JoinPlan();
@@ -199,8 +208,9 @@ TEST(GraphExpert, HostilePlansGiveNumbersOrNothing)
 		const auto value = [&] { return values[random.Below(std::size(values))]; };
 		for (int change = 0; change < 6; change++) {
 			PlanNode *node = &graph->nodes[random.Below(5)];
-			float *fields[] = {&node->rows, &node->width, &node->startup_cost, &node->total_cost, &node->relation_rows,
-			                   &node->relation_pages, &node->groups, &node->state_bytes, &node->fold_count};
+			float *fields[] = {&node->rows,       &node->width,         &node->startup_cost,
+			                   &node->total_cost, &node->relation_rows, &node->relation_pages,
+			                   &node->groups,     &node->state_bytes,   &node->fold_count};
 			*fields[random.Below(std::size(fields))] = value();
 			if (random.Below(4) == 0)
 				node->kind = static_cast<NodeKind>(random.Below(256));
@@ -224,7 +234,8 @@ TEST(GraphExpert, HostilePlansGiveNumbersOrNothing)
 			continue;
 		}
 		const ExpertAnswer &answer = forecast->answers[kGraphExpert];
-		for (const Estimate &estimate : {answer.time, answer.query_memory, answer.parallel_fraction, answer.memory[0], answer.memory[1]})
+		for (const Estimate &estimate :
+		     {answer.time, answer.query_memory, answer.parallel_fraction, answer.memory[0], answer.memory[1]})
 			EXPECT_TRUE(IsUsable(estimate)) << "round " << round;
 		for (const float x : forecast->embedding.at)
 			EXPECT_TRUE(std::isfinite(x));

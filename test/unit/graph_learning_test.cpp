@@ -94,8 +94,8 @@ Errors ErrorsOf(const Model &model, int most_joins)
 		errors.time_by_cost.push_back(std::log(sample->graph.total_cost) - sample->log_ms);
 		for (int slot = 0; slot < sample->graph.num_memory_nodes; slot++) {
 			errors.memory.push_back(answer.memory[slot].mean - sample->operators[slot].log_needed_kb);
-			errors.memory_by_formula.push_back(
-				LogKb(FormulaMemoryKb(sample->graph, sample->graph.memory_node[slot])) - sample->operators[slot].log_needed_kb);
+			errors.memory_by_formula.push_back(LogKb(FormulaMemoryKb(sample->graph, sample->graph.memory_node[slot])) -
+			                                   sample->operators[slot].log_needed_kb);
 		}
 	}
 	std::vector<float> sorted = errors.time_by_cost;
@@ -115,7 +115,8 @@ void ExpectBetterThanThePlanner(const Errors &errors, float time_p90, float memo
 	            "%d of %zu within 2 deviations\n",
 	            static_cast<double>(time.median), static_cast<double>(time.p90), static_cast<double>(by_cost.median),
 	            static_cast<double>(by_cost.p90), static_cast<double>(memory.median), static_cast<double>(memory.p90),
-	            static_cast<double>(by_formula.median), static_cast<double>(by_formula.p90), errors.covered, errors.time.size());
+	            static_cast<double>(by_formula.median), static_cast<double>(by_formula.p90), errors.covered,
+	            errors.time.size());
 	EXPECT_LT(time.median, by_cost.median);
 	EXPECT_LT(time.p90, std::min(time_p90, by_cost.p90));
 	EXPECT_LT(memory.median, by_formula.median);
@@ -170,9 +171,7 @@ TEST(GraphLearning, LessSureOfWhatIsUnlikeAllThatWasSeen)
 TEST(GraphLearning, SameSeedSameBytes)
 {
 	Options options;
-	const auto train = [&options] {
-		return Train(ManyPlans(20, 2), options).bytes;
-	};
+	const auto train = [&options] { return Train(ManyPlans(20, 2), options).bytes; };
 	const auto first = train();
 	EXPECT_EQ(first, train());
 	options.seed = 2;

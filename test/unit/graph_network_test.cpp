@@ -115,7 +115,8 @@ TEST_F(GraphNetworkTest, TheServerComputesTheSame)
 		for (int slot = 0; slot < graph.num_memory_nodes; slot++, op_index++) {
 			EXPECT_NEAR(answer.memory[slot].mean, network.outputs().memory[op_index], 1e-4f);
 			for (int k = 0; k < kEmbeddingSize; k++)
-				EXPECT_NEAR(forecast->operator_embedding[slot].at[k], network.operator_embeddings()(k, op_index), 1e-4f);
+				EXPECT_NEAR(forecast->operator_embedding[slot].at[k], network.operator_embeddings()(k, op_index),
+				            1e-4f);
 		}
 	}
 }
@@ -143,15 +144,17 @@ struct LinearLoss {
 	double Variances(const GraphNetwork<double> &network) const
 	{
 		const GraphOutputs<double> &outputs = network.outputs();
-		return by_outputs.time_variance.dot(outputs.time_variance) + by_outputs.query_variance.dot(outputs.query_variance) +
+		return by_outputs.time_variance.dot(outputs.time_variance) +
+			by_outputs.query_variance.dot(outputs.query_variance) +
 			by_outputs.memory_variance.dot(outputs.memory_variance);
 	}
 };
 
 bool IsVariance(GraphPart part)
 {
-	return part == GraphPart::kMemoryVariance || part == GraphPart::kMemoryVarianceBias || part == GraphPart::kTimeVariance ||
-		part == GraphPart::kTimeVarianceBias || part == GraphPart::kQueryVariance || part == GraphPart::kQueryVarianceBias;
+	return part == GraphPart::kMemoryVariance || part == GraphPart::kMemoryVarianceBias ||
+		part == GraphPart::kTimeVariance || part == GraphPart::kTimeVarianceBias || part == GraphPart::kQueryVariance ||
+		part == GraphPart::kQueryVarianceBias;
 }
 
 TEST_F(GraphNetworkTest, GradientsAreThoseOfFiniteDifferences)
@@ -181,7 +184,8 @@ TEST_F(GraphNetworkTest, GradientsAreThoseOfFiniteDifferences)
 			}
 			*parameter = kept;
 			const double expected = (values[1] - values[0]) / (2 * kDelta);
-			EXPECT_NEAR(gradient[static_cast<size_t>(OffsetOf(part) + i)], expected, 1e-5 * std::max(1.0, std::fabs(expected)))
+			EXPECT_NEAR(gradient[static_cast<size_t>(OffsetOf(part) + i)], expected,
+			            1e-5 * std::max(1.0, std::fabs(expected)))
 				<< "part " << p << ", number " << i;
 			largest = std::max(largest, std::fabs(expected));
 		}

@@ -97,8 +97,8 @@ Estimate Judged(float mean, float data_variance, const GraphTrust &trust, float 
 struct Walk {
 	State root;
 	State sum = State::Zero();
-	float largest;                 /* of log_times */
-	float strangeness = 0;         /* mean over nodes */
+	float largest;         /* of log_times */
+	float strangeness = 0; /* mean over nodes */
 	float log_times[kMaxPlanNodes];
 };
 
@@ -110,12 +110,11 @@ float AnswerMemory(const GraphModel &model, const NodeFeatures &node, const Stat
 	AddProduct<kReadout, kHidden>(Part(model, GraphPart::kMemoryHidden), h.data(), &e);
 	e = e.tanh().eval();
 	Eigen::Map<Readout, Eigen::Unaligned>(forecast->operator_embedding[node.memory_slot].at) = e;
-	const float mean = std::clamp(
-		node.log_formula_kb + Dot(Part(model, GraphPart::kMemoryOut), e) + *Part(model, GraphPart::kMemoryOutBias),
-		kLeastLogKb, kMostLogKb);
+	const float mean = std::clamp(node.log_formula_kb + Dot(Part(model, GraphPart::kMemoryOut), e) +
+	                                  *Part(model, GraphPart::kMemoryOutBias),
+	                              kLeastLogKb, kMostLogKb);
 	forecast->answers[kGraphExpert].memory[node.memory_slot] =
-		Judged(mean,
-	           DataVariance(model, GraphPart::kMemoryVariance, GraphPart::kMemoryVarianceBias, e),
+		Judged(mean, DataVariance(model, GraphPart::kMemoryVariance, GraphPart::kMemoryVarianceBias, e),
 	           model.memory[static_cast<int>(node.memory)], strangeness);
 	return mean;
 }
@@ -144,7 +143,8 @@ double WalkUp(const GraphModel &model, GraphDescription *plan, Walk *walk, Forec
 		if (i > 0) {
 			const State scaled = h * node.message_scale;
 			const int matrix = static_cast<int>(GraphPart::kOuter) + static_cast<int>(node.message);
-			AddProduct<kHidden, kHidden>(Part(model, static_cast<GraphPart>(matrix)), scaled.data(), &messages[node.parent]);
+			AddProduct<kHidden, kHidden>(Part(model, static_cast<GraphPart>(matrix)), scaled.data(),
+			                             &messages[node.parent]);
 		} else {
 			walk->root = h;
 		}
@@ -177,8 +177,8 @@ Estimate ParallelFraction(const GraphModel &model, const GraphDescription &plan,
 		const double processes = static_cast<double>(plan.nodes[static_cast<size_t>(i)].parallel);
 		(processes > 0 ? parallel : serial) += processes > 0 ? time * processes : time;
 	}
-	const double fraction =
-		std::clamp(parallel / (parallel + serial), static_cast<double>(kLeastParallel), 1.0 - static_cast<double>(kLeastParallel));
+	const double fraction = std::clamp(parallel / (parallel + serial), static_cast<double>(kLeastParallel),
+	                                   1.0 - static_cast<double>(kLeastParallel));
 	if (!std::isfinite(fraction) || !(model.time.support > 0))
 		return {};
 	return {static_cast<float>(std::log(fraction / (1 - fraction))), kParallelDataVariance, kParallelModelVariance,
@@ -227,7 +227,8 @@ float PriceOfGraph(const ModelView &models, const PlanGraph &graph) noexcept
 {
 	if (models.graph == nullptr)
 		return 0;
-	return kNanosecondsPerPlan + kNanosecondsPerNode * static_cast<float>(std::clamp<int>(graph.num_nodes, 0, kMaxPlanNodes));
+	return kNanosecondsPerPlan +
+		kNanosecondsPerNode * static_cast<float>(std::clamp<int>(graph.num_nodes, 0, kMaxPlanNodes));
 }
 
 }  // namespace wlm

@@ -19,7 +19,7 @@ namespace {
 
 constexpr float kMostQuantity = 1e18f; /* of rows, bytes and costs */
 constexpr float kMostLogQuantity = 42;
-constexpr float kMsPerUnit = 0.01f;    /* a cost unit on a machine of 2020 with cached tables, as in the planner expert */
+constexpr float kMsPerUnit = 0.01f; /* a cost unit on a machine of 2020 with cached tables, as in the planner expert */
 constexpr float kLeastUnits = 0.01f;
 /* cpu_operator_cost: the least that a row takes, also where the planner counts nothing (Hash) */
 constexpr float kUnitsPerRow = 0.0025f;
@@ -29,9 +29,15 @@ constexpr uint64_t Bit(Category category) noexcept { return uint64_t{1} << stati
 /* Of numbers of any origin; NaN and negative ones become 0. */
 float Quantity(float value) noexcept { return value > 0 ? std::min(value, kMostQuantity) : 0.0f; }
 
-float LogOf(float quantity) noexcept { return quantity > 0 ? std::min(std::log(quantity), kMostLogQuantity) : -kMostLogQuantity; }
+float LogOf(float quantity) noexcept
+{
+	return quantity > 0 ? std::min(std::log(quantity), kMostLogQuantity) : -kMostLogQuantity;
+}
 
-float LogOnePlus(float quantity) noexcept { return quantity > 0 ? std::min(std::log(1.0f + quantity), kMostLogQuantity) : 0.0f; }
+float LogOnePlus(float quantity) noexcept
+{
+	return quantity > 0 ? std::min(std::log(1.0f + quantity), kMostLogQuantity) : 0.0f;
+}
 
 float Scaled(float value, float centre, float spread) noexcept
 {
@@ -43,12 +49,12 @@ struct Flow {
 	float rows;
 	float startup;
 	float total;
-	float input_rows;  /* summed over children that feed it */
+	float input_rows; /* summed over children that feed it */
 	float outer_rows;
-	float consumed;    /* units, with children, after a LIMIT above has cut it short */
-	float children;    /* units consumed by children whose cost the planner has counted in this node's once */
-	float run_share;   /* of total - startup */
-	float loops;       /* executions, as planned */
+	float consumed;  /* units, with children, after a LIMIT above has cut it short */
+	float children;  /* units consumed by children whose cost the planner has counted in this node's once */
+	float run_share; /* of total - startup */
+	float loops;     /* executions, as planned */
 	uint8_t alike[kNumMessageKinds]; /* children by the kind of their message; saturates */
 };
 
@@ -190,8 +196,8 @@ float Loops(const PlanNode &node, const PlanNode &parent, const Flow &above) noe
 {
 	if (node.role == NodeRole::kSubPlan)
 		return std::min(above.loops * std::max(above.input_rows, 1.0f), kMostQuantity);
-	if (node.role == NodeRole::kInitPlan || node.role == NodeRole::kHashedSubPlan || parent.kind == NodeKind::kMaterial ||
-	    parent.kind == NodeKind::kHash)
+	if (node.role == NodeRole::kInitPlan || node.role == NodeRole::kHashedSubPlan ||
+	    parent.kind == NodeKind::kMaterial || parent.kind == NodeKind::kHash)
 		return 1;
 	if (parent.kind == NodeKind::kNestLoop && node.role == NodeRole::kInner)
 		return std::min(above.loops * std::max(above.outer_rows, 1.0f), kMostQuantity);
@@ -275,7 +281,8 @@ bool IsTree(const PlanGraph &graph) noexcept
 		const PlanNode &node = graph.nodes[i];
 		if ((i == 0) != (node.parent < 0) || node.parent >= i || node.memory_slot >= graph.num_memory_nodes)
 			return false;
-		if (node.memory_slot >= 0 && (graph.memory_node[node.memory_slot] != i || node.memory >= MemoryClass::kNumClasses))
+		if (node.memory_slot >= 0 &&
+		    (graph.memory_node[node.memory_slot] != i || node.memory >= MemoryClass::kNumClasses))
 			return false;
 	}
 	for (int slot = 0; slot < graph.num_memory_nodes; slot++) {
@@ -313,8 +320,9 @@ bool DescribeGraph(const PlanGraph &graph, GraphDescription *description) noexce
 		out->memory_slot = node.memory_slot;
 		out->memory = node.memory;
 		out->message = i == 0 ? MessageKind::kNone : MessageOf(node.role);
-		out->message_scale =
-			i == 0 ? 1.0f : 1.0f / std::sqrt(static_cast<float>(flows[node.parent].alike[static_cast<int>(out->message)]));
+		out->message_scale = i == 0
+			? 1.0f
+			: 1.0f / std::sqrt(static_cast<float>(flows[node.parent].alike[static_cast<int>(out->message)]));
 		out->parallel = (node.flags & kBelowGather) ? std::clamp(Quantity(node.processes), 1.0f, 1024.0f) : 0.0f;
 		FillNumbers(node, flows[i], own, flows[0].total, out);
 	}
