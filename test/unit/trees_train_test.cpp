@@ -341,6 +341,54 @@ TEST(TreesTrain, RefusesTooLittle)
 	EXPECT_THROW(TrainTreesOn(&data, Options{}, nullptr), std::runtime_error);
 }
 
+TEST(TreesTrain, TakesEncodedSamplesOfFewTemplates)
+{
+	NEEDS_XGBOOST();
+	test::SyntheticWorld world;
+	Samples samples;
+	for (uint64_t i = 0; i < 3; i++)
+		for (uint64_t j = 0; j < 30; j++)
+			samples.Add(*world.Make(i, j));
+	Report report;
+	const Model model(TrainTrees(samples, Options{}, &report));
+	EXPECT_EQ(report.samples, 90u);
+	EXPECT_GT(report.kept_apart, 15u); /* with three templates, plans are left out instead */
+	auto forecast = std::make_unique<Forecast>();
+	const std::unique_ptr<Sample> known = world.Make(1, 100);
+	EXPECT_NEAR(Ask(*model, known->graph, forecast.get()).time.mean, known->log_ms, 0.7);
+}
+
+TEST(TreesTrain, TemporaryFilesDependOnTheLimit)
+{
+	NEEDS_XGBOOST();
+	/* what does not fit is written: the limit decides whether once, or twice */
+	test::SyntheticWorld world;
+	TreesData data;
+	for (uint64_t i = 0; i < kTemplates; i++) {
+		for (uint64_t j = 0; j < kPlansEach; j++) {
+			const std::unique_ptr<Sample> sample = world.Make(i, j);
+			for (int slot = 0; slot < sample->graph.num_memory_nodes; slot++) {
+				OperatorLabel *label = &sample->operators[slot];
+				label->log_limit_kb = LogKb(j % 2 == 0 ? 1024 : 65536);
+				label->log_temp_kb = label->log_needed_kb + (j % 2 == 0 ? 1.0f : 0.0f);
+				label->spills = 1;
+			}
+			ASSERT_TRUE(data.Add(*sample));
+		}
+	}
+	const Model model(TrainTreesOn(&data, Options{}, nullptr));
+	auto forecast = std::make_unique<Forecast>();
+	double difference = 0;
+	int operators = 0;
+	ForHeldOut([&](const Sample &sample) {
+		for (int slot = 0; slot < sample.graph.num_memory_nodes; slot++, operators++) {
+			const float tight = Ask(*model, sample.graph, forecast.get(), {1024, 1, true}).temp[slot].mean;
+			difference += tight - Ask(*model, sample.graph, forecast.get(), {65536, 1, true}).temp[slot].mean;
+		}
+	});
+	EXPECT_NEAR(difference / operators, 1, 0.2);
+}
+
 TEST(TreesTrain, SaysThatXgboostIsMissing)
 {
 	if (HasTreesTrainer())
