@@ -115,7 +115,6 @@ void RecordGrant(ManagedQuery *query)
 bool IsNovel(const Forecast &forecast, const PlanGraph &graph)
 {
 	pg_atomic_uint64 *wanted = &shared->wanted_plans[graph.plan_fingerprint % kWantedPlans];
-	RecallEntry entry;
 
 	if (graph.overflow || !forecast.has_opinion)
 		return false;
@@ -123,7 +122,7 @@ bool IsNovel(const Forecast &forecast, const PlanGraph &graph)
 		pg_atomic_write_u64(wanted, 0);
 		return true;
 	}
-	return !recall_store->Find(graph.plan_fingerprint, &entry);
+	return !recall_store->Has(graph.plan_fingerprint);
 }
 
 PlanRecord *PreparePlanRecord(const PlanGraph &graph, uint64 query_id)
