@@ -92,16 +92,6 @@ bytea *ContentInUse(ModelId which)
 	return content;
 }
 
-/* Models that are used in place must stand at a multiple of 8 bytes: a bytea's data do not. */
-ModelBytes AlignedCopy(const bytea *content)
-{
-	const size_t size = VARSIZE_ANY_EXHDR(content);
-	auto *data = static_cast<char *>(palloc(Max(size, size_t{1})));
-
-	memcpy(data, VARDATA_ANY(content), size);
-	return {data, size};
-}
-
 /* Why BlobModel() did not know what it is. */
 const char *WhyNoBlob(const ModelBytes &bytes)
 {
@@ -130,7 +120,8 @@ WLM_FUNCTION(wlm_import_model)
 {
 	wlm::RequireSharedState();
 	wlm::RequireConfiguredDatabase("import_model()");
-	const wlm::ModelBytes bytes = wlm::AlignedCopy(PG_GETARG_BYTEA_PP(0));
+	const bytea *content = PG_GETARG_BYTEA_PP(0);
+	const wlm::ModelBytes bytes = wlm::AlignedCopy(VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content));
 	const wlm::ModelId which = wlm::BlobModel(wlm::AsSpan(bytes));
 
 	if (which == wlm::kNumModels)

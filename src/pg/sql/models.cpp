@@ -250,7 +250,7 @@ WLM_FUNCTION(wlm_rollback)
 	bool null;
 	const int32 version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &null));
 	bytea *content = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &null));
-	const wlm::ModelBytes bytes = {VARDATA(content), VARSIZE(content) - VARHDRSZ};
+	const wlm::ModelBytes bytes = wlm::AlignedCopy(VARDATA(content), VARSIZE(content) - VARHDRSZ);
 	const char *problem = wlm::CheckBytes(which, bytes);
 
 	if (problem != nullptr)

@@ -154,6 +154,14 @@ void AtSubtransactionEnd(SubXactEvent event, SubTransactionId mine, SubTransacti
 
 }  // namespace
 
+ModelBytes AlignedCopy(const void *data, size_t size)
+{
+	const ModelBytes bytes = Allocate(size);
+
+	memcpy(bytes.data, data, size);
+	return bytes;
+}
+
 ModelBytes BytesOf(const PlannerModel &model) { return Bytes(model); }
 ModelBytes BytesOf(const RecallStore &store) { return Bytes(store); }
 

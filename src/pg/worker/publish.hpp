@@ -33,6 +33,9 @@ ModelBytes BytesOf(ModelId which, std::span<const std::byte> model);
 /* The model that is in use now; no data if there is none. Takes learn_lock. */
 ModelBytes BytesInUse(ModelId which);
 
+/* A copy whose model stands at a multiple of eight bytes, as models in place must: a bytea's content does not. */
+ModelBytes AlignedCopy(const void *data, size_t size);
+
 /* What is wrong with them, or null. Costs a private copy of some models. */
 const char *CheckBytes(ModelId which, const ModelBytes &bytes);
 

@@ -34,6 +34,7 @@ extern "C" {
 #include "core/predict/neighbour_store.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
+#include "pg/worker/publish.hpp"
 #include "pg/worker/published_models.hpp"
 #include "pg/worker/stored_experience.hpp"
 #include "pg/worker/stored_graph.hpp"
@@ -52,7 +53,7 @@ constexpr int kNumColumns = kFirstOperatorColumn + kNumOperatorColumns;
 struct Champion {
 	int32 version;
 	TimestampTz learned_to;
-	bytea *content;           /* null if the row has none */
+	ModelBytes content;       /* no data if the row has none */
 };
 
 /* What of history is still to be learned, by expert; everything is judged. */
@@ -83,8 +84,10 @@ Champion ReadChampion(ModelId which)
 	champion.version = DatumGetInt32(SPI_getbinval(tuple, description, 1, &null));
 	champion.learned_to = DatumGetTimestampTz(SPI_getbinval(tuple, description, 2, &null));
 	const Datum content = SPI_getbinval(tuple, description, 3, &null);
-	if (!null)
-		champion.content = DatumGetByteaPP(content);
+	if (!null) {
+		const bytea *bytes = DatumGetByteaPP(content);
+		champion.content = AlignedCopy(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	}
 	return champion;
 }
 
@@ -98,8 +101,7 @@ bool HasHistory()
 /* learn_lock must be held. Nothing raises. */
 BlobStatus LoadChampionLocked(ModelId which, const Champion &champion)
 {
-	const std::span<const std::byte> blob(reinterpret_cast<const std::byte *>(VARDATA_ANY(champion.content)),
-	                                      VARSIZE_ANY_EXHDR(champion.content));
+	const std::span<const std::byte> blob = AsSpan(champion.content);
 	std::span<const std::byte> model;
 
 	if (which == kPlannerModel)
@@ -135,9 +137,9 @@ void LoadChampions(const Champion *champions, ReplayState *state)
 	for (int which = 0; which < kNumModels; which++) {
 		const ModelId model = static_cast<ModelId>(which);
 		status[which] = BlobStatus::kOk;
-		if (champions[which].content != nullptr)
+		if (champions[which].content.data != nullptr)
 			status[which] = LoadChampionLocked(model, champions[which]);
-		if (IsTrained(model) && (champions[which].content == nullptr || status[which] != BlobStatus::kOk))
+		if (IsTrained(model) && (champions[which].content.data == nullptr || status[which] != BlobStatus::kOk))
 			PublishPretrainedLocked(model);
 	}
 	ClearNeighboursLocked();
@@ -146,7 +148,7 @@ void LoadChampions(const Champion *champions, ReplayState *state)
 
 	for (int which = 0; which < kNumModels; which++) {
 		state->learned_to[which] = DT_NOBEGIN;
-		if (champions[which].content == nullptr)
+		if (champions[which].content.data == nullptr)
 			continue;
 		if (status[which] != BlobStatus::kOk) {
 			ereport(WARNING, (errmsg("model %d of expert \"%s\" cannot be used", champions[which].version,
@@ -354,7 +356,7 @@ void Replay()
 	any = HasHistory();
 	for (int which = 0; which < kNumModels; which++) {
 		champions[which] = ReadChampion(static_cast<ModelId>(which));
-		any = any || champions[which].content != nullptr;
+		any = any || champions[which].content.data != nullptr;
 	}
 	/* Nothing stored: what has been learned since the start stays. */
 	if (any) {

@@ -170,7 +170,7 @@ ModelBytes FindBlob(const TrainerOutput &output, ModelId which)
 		if (length == 0 || length > rest.size())
 			break;
 		if (BlobModel(rest.first(length)) == which)
-			return {output.models + at, length};
+			return AlignedCopy(output.models + at, length);
 		at += length;
 	}
 	return {nullptr, 0};
