@@ -90,9 +90,9 @@ TEST(NodeFeatures, ALimitLeavesLittleOfTheScan)
 {
 	PlanBuilder plan;
 	const int16_t limit = plan.Add(kNoNode, NodeKind::kLimit, 10);
-	const int16_t scan = plan.Add(limit, NodeKind::kSeqScan, 1e6f);
-	plan[limit].total_cost = 2;
-	plan[scan].total_cost = 20000;
+	plan.Add(limit, NodeKind::kSeqScan, 1e6f);
+	plan.graph()->nodes[0].total_cost = 2;
+	plan.graph()->nodes[1].total_cost = 20000;
 	GraphDescription description;
 	ASSERT_TRUE(DescribeGraph(plan.Finish(), &description));
 	EXPECT_NEAR(description.nodes[1].log_own_ms, std::log(0.02f), 0.3f);
