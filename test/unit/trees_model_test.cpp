@@ -281,13 +281,13 @@ TEST(TreesFeatures, SinksBelongToTheirFillers)
 TEST(TreesFeatures, GatherCutsAndCountsProcesses)
 {
 	test::PlanBuilder plan;
-	const int16_t gather = plan.Add(kNoNode, NodeKind::kGather, 900);
-	plan[gather].workers = 2;
-	plan[gather].total_cost = 2000;
-	const int16_t scan = plan.Add(gather, NodeKind::kSeqScan, 300);
-	plan[scan].relation_rows = 9000;
-	plan[scan].flags = kParallelAware;
-	plan[scan].total_cost = 900;
+	plan.Add(kNoNode, NodeKind::kGather, 900);
+	plan[0].workers = 2;
+	plan[0].total_cost = 2000;
+	plan.Add(0, NodeKind::kSeqScan, 300);
+	plan[1].relation_rows = 9000;
+	plan[1].flags = kParallelAware;
+	plan[1].total_cost = 900;
 	const auto description = Describe(plan.Finish());
 	const PipelineTable &table = description->pipelines;
 	ASSERT_EQ(table.num_pipelines, 2);
@@ -307,11 +307,11 @@ TEST(TreesFeatures, GatherCutsAndCountsProcesses)
 TEST(TreesFeatures, LimitLeavesWhatItAsksFor)
 {
 	test::PlanBuilder plan;
-	const int16_t limit = plan.Add(kNoNode, NodeKind::kLimit, 10);
-	plan[limit].total_cost = 10;
-	const int16_t scan = plan.Add(limit, NodeKind::kSeqScan, 1000);
-	plan[scan].relation_rows = 1000;
-	plan[scan].total_cost = 1000;
+	plan.Add(kNoNode, NodeKind::kLimit, 10);
+	plan[0].total_cost = 10;
+	plan.Add(0, NodeKind::kSeqScan, 1000);
+	plan[1].relation_rows = 1000;
+	plan[1].total_cost = 1000;
 	const auto description = Describe(plan.Finish());
 	ASSERT_EQ(description->pipelines.num_pipelines, 1);
 	EXPECT_NEAR(description->pipelines.own_ms[0], 0.1f, 0.01f);

@@ -399,11 +399,11 @@ TEST(TreesTrain, SaysThatXgboostIsMissing)
 TEST(TreesData, MissingWorkersAreMadeUpFor)
 {
 	test::PlanBuilder plan;
-	const int16_t gather = plan.Add(kNoNode, NodeKind::kGather, 100);
-	plan[gather].workers = 3;
-	const int16_t scan = plan.Add(gather, NodeKind::kSeqScan, 1000);
-	plan[scan].total_cost = 100;
-	plan[gather].total_cost = 300;
+	plan.Add(kNoNode, NodeKind::kGather, 100);
+	plan[0].workers = 3;
+	plan.Add(0, NodeKind::kSeqScan, 1000);
+	plan[1].total_cost = 100;
+	plan[0].total_cost = 300;
 	auto sample = std::make_unique<Sample>();
 	sample->graph = plan.Finish();
 	sample->weight = sample->time_weight = 1;
