@@ -9,7 +9,7 @@ wlm_postgresql_packages() {
 	echo "postgresql-$version postgresql-client-$version postgresql-server-dev-$version libpq-dev"
 }
 wlm_build_packages() {
-	echo "g++ make cmake util-linux libeigen3-dev libgtest-dev libbenchmark-dev"
+	echo "g++ make cmake util-linux libeigen3-dev libxgboost-dev libgtest-dev libbenchmark-dev"
 }
 wlm_test_packages() {
 	echo "postgresql-$WLM_PG_VERSION-pgtap libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl"
