@@ -113,9 +113,10 @@ class Evaluator {
 
 	void NeverSeen(int fold)
 	{
-		const TrainedModels models = Train("all but a fifth of the templates", [&](const Recording &recording, size_t, const Sample &sample) {
+		const auto choice = [&](const Recording &recording, size_t, const Sample &sample) {
 			return !IsDrift(recording) && !IsInFold(sample, fold);
-		});
+		};
+		const TrainedModels models = Train("all but a fifth of the templates", choice);
 		for (size_t r = 0; r < recordings_.size(); r++) {
 			const Recording &recording = recordings_[r];
 			if (IsDrift(recording))
@@ -150,19 +151,18 @@ class Evaluator {
 				          ScoresOf("other_database", "Databases never seen (everybody learned on the others, nobody on this one)",
 				                   recording.condition));
 				if (recording.condition == "alone")
-					ColdStart(recording, r, models, gate(), "cold_start",
-					          "Cold start: the first 200 executions (trees and graph from other databases, the rest fresh)");
+					ColdStart(recording, r, models);
 			}
 		}
 	}
 
-	void ColdStart(const Recording &recording, size_t number, const TrainedModels &models, const GateModel *gate_model, const std::string &key,
-	               const std::string &title)
+	void ColdStart(const Recording &recording, size_t number, const TrainedModels &models)
 	{
-		OnlineModels online(models, gate_model);
+		OnlineModels online(models, gate());
 		RunStream(recording, static_cast<uint16_t>(number), models, &online,
 		          [&](size_t index, const Sample &) { return index < options_.cold_start ? kAsk | kLearn : kSkip; },
-		          ScoresOf(key, title, recording.condition));
+		          ScoresOf("cold_start", "Cold start: the first executions (trees and graph from other databases, the rest fresh)",
+		                   recording.condition));
 	}
 
 	/* Executions before the change; 0 if nobody knows. */
@@ -214,7 +214,7 @@ class Evaluator {
 			OnlineModels online(models, gate());
 			std::vector<Score> scores;
 			RunStream(recording, static_cast<uint16_t>(r), models, &online, [](size_t, const Sample &) { return kAsk | kLearn; }, &scores);
-			auto *cold = ScoresOf("shipped_cold", "As shipped: the first 200 executions after CREATE EXTENSION", recording.condition);
+			auto *cold = ScoresOf("shipped_cold", "As shipped: the first executions after CREATE EXTENSION", recording.condition);
 			auto *all = ScoresOf("shipped_first", "As shipped: each plan's first execution", recording.condition);
 			for (const Score &score : scores) {
 				if (score.index < options_.cold_start)

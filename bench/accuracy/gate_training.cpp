@@ -113,8 +113,8 @@ AlignedBytes TrainGate(std::span<const Recording> recordings, const GateTraining
 				if (score.target == target && score.executions == 0)
 					of_target.push_back(&score);
 			const Summary mixture = Summarise(of_target, kMixture);
-			std::fprintf(stderr, "gate, epoch %d, first executions: %s P50 %.3f P90 %.3f of %zu\n", epoch + 1, TargetName(target), mixture.p50,
-			             mixture.p90, mixture.count);
+			std::fprintf(stderr, "gate, epoch %d, first executions: %s P50 %.3f P90 %.3f of %zu\n", epoch + 1, TargetName(target),
+			             mixture.p50, mixture.p90, mixture.count);
 		}
 	}
 	AlignedBytes result = FreshGate();

@@ -39,8 +39,9 @@ std::string ComparisonJson(const Comparison &comparison)
 {
 	if (comparison.expert < 0)
 		return "null";
-	return Format("{\"with\": %s, \"pairs\": %zu, \"percent_worse\": %s, \"low\": %s, \"high\": %s}", Quoted(SystemName(comparison.expert)).c_str(),
-	              comparison.count, Value(comparison.difference).c_str(), Value(comparison.low).c_str(), Value(comparison.high).c_str());
+	return Format("{\"with\": %s, \"pairs\": %zu, \"percent_worse\": %s, \"low\": %s, \"high\": %s}",
+	              Quoted(SystemName(comparison.expert)).c_str(), comparison.count,
+	              Value(comparison.difference).c_str(), Value(comparison.low).c_str(), Value(comparison.high).c_str());
 }
 
 std::string TargetJson(const Section &section, Target target)
@@ -85,7 +86,8 @@ std::string Json(const ReportInput &input)
 			", \"met\": " + (row.met ? "true}" : "false}");
 	});
 	text += ",\n \"sections\": " + Array(evaluation.sections, [](const Section &section) {
-		std::string item = "{\"key\": " + Quoted(section.key) + ", \"title\": " + Quoted(section.title) + ", \"condition\": " + Quoted(section.condition);
+		std::string item = "{\"key\": " + Quoted(section.key) + ", \"title\": " + Quoted(section.title);
+		item += ", \"condition\": " + Quoted(section.condition);
 		for (const Target target : {Target::kTime, Target::kOperatorMemory, Target::kQueryMemory})
 			item += std::string(", ") + Quoted(TargetName(target)) + ": " + TargetJson(section, target);
 		return item + "}";

@@ -27,5 +27,8 @@ accuracy_commit() {
 }
 
 accuracy_machine() {
-	echo "$(nproc) cores, $(sed -n '0,/^model name/s/^model name[^:]*: //p' /proc/cpuinfo), $(awk '/^MemTotal/ {printf "%d MB", $2 / 1024}' /proc/meminfo), kernel $(uname -r)"
+	local processor memory
+	processor=$(sed -n '0,/^model name/s/^model name[^:]*: //p' /proc/cpuinfo)
+	memory=$(awk '/^MemTotal/ {printf "%d MB", $2 / 1024}' /proc/meminfo)
+	echo "$(nproc) cores, $processor, $memory, kernel $(uname -r)"
 }

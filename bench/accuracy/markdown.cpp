@@ -42,12 +42,14 @@ std::string ComparisonLines(const ScoreList &scores)
 		const Comparison best = CompareWithBest(scores, quantile);
 		const Comparison flat = CompareWith(scores, kFlat, quantile);
 		if (best.expert >= 0)
-			text += Format("P%.0f of the mixture against %s, the best expert: %+.1f %% (%+.1f .. %+.1f), %zu pairs. ", 100 * quantile,
-			               SystemName(best.expert), best.difference, best.low, best.high, best.count);
+			text += Format("P%.0f of the mixture against %s, the best expert: %s, %zu pairs. ", 100 * quantile, SystemName(best.expert),
+			               Percent(best).c_str(), best.count);
 		if (flat.expert >= 0)
-			text += Format("Against one plain XGBoost: %+.1f %% (%+.1f .. %+.1f). ", flat.difference, flat.low, flat.high);
+			text += "Against one plain XGBoost: " + Percent(flat) + ". ";
 	}
-	return text.empty() ? text : text + "\n\n";
+	if (!text.empty())
+		text.replace(text.size() - 1, 1, "\n\n");
+	return text;
 }
 
 std::string WorkloadTable(const Section &section, std::span<const Recording> recordings)
@@ -116,11 +118,12 @@ std::string ScalabilityText(const Evaluation &evaluation)
 		return "## Scalability\n\nNo plan ran often enough with different numbers of processes.\n\n";
 	const ScalabilitySummary summary = Summarise(evaluation.scalability);
 	std::string text = "## Scalability: time with more processes by time with fewer\n\n";
-	text += Format("%zu pairs of a plan; half of the runs to learn from, the other half observed; q-error of the ratio.\n\n", summary.plans);
+	text += Format("%zu pairs; half of a plan's runs to learn from, the other half observed; q-error of the ratio.\n\n", summary.plans);
 	text += "| | P50 | P90 |\n|---|---|---|\n";
 	text += Format("| before the plan was seen | %s | %s |\n", Number(summary.before_p50).c_str(), Number(summary.before_p90).c_str());
 	text += Format("| after | %s | %s |\n", Number(summary.after_p50).c_str(), Number(summary.after_p90).c_str());
-	text += Format("| as if workers changed nothing | %s | %s |\n", Number(summary.ignored_p50).c_str(), Number(summary.ignored_p90).c_str());
+	const std::string ignored = Number(summary.ignored_p50) + " | " + Number(summary.ignored_p90);
+	text += "| as if workers changed nothing | " + ignored + " |\n";
 	text += Format("| as if n processes took 1/n | %s | %s |\n\n", Number(summary.ideal_p50).c_str(), Number(summary.ideal_p90).c_str());
 	text += Format("The 95 %% interval (after) covers %.1f %% of the observed ratios.\n\n", 100 * summary.covered);
 	return text;
@@ -140,8 +143,8 @@ std::string Markdown(const ReportInput &input)
 			line.clear();
 		}
 	}
-	text += "\nErrors are q-errors, max(predicted / true, true / predicted). \"covered\" is the part of outcomes inside the 95 % interval, \"width\" the\n"
-			"median of its upper by its lower end. bench/accuracy/README.md says what each section asks.\n\n";
+	text += "\nErrors are q-errors, max(predicted / true, true / predicted). \"covered\" is the part of outcomes inside the\n"
+			"95 % interval, \"width\" the median of its upper by its lower end. bench/accuracy/README.md says what each section asks.\n\n";
 	text += DataTable(input.recordings);
 	for (const std::string &training : input.evaluation->trainings)
 		text += "* trained on " + training + "\n";

@@ -111,7 +111,8 @@ Comparison CompareWith(std::span<const Score *const> scores, int system, double 
 		if (!std::isfinite(mixture) || !std::isfinite(other))
 			continue;
 		const auto plan = plans.emplace(score->plan, static_cast<uint32_t>(plans.size())).first->second;
-		pairs.push_back({std::fabs(static_cast<double>(mixture) - score->truth), std::fabs(static_cast<double>(other) - score->truth), plan});
+		const double truth = score->truth;
+		pairs.push_back({std::fabs(mixture - truth), std::fabs(other - truth), plan});
 	}
 	if (pairs.empty())
 		return comparison;

@@ -60,8 +60,9 @@ void AddCoverage(const Section &section, std::vector<TargetRow> *rows)
 	for (const Target target : {Target::kTime, Target::kOperatorMemory}) {
 		const Summary mixture = Summarise(Select(section, target), kMixture);
 		if (mixture.count > 0)
-			rows->push_back({Format("95 %% interval covers, %s, %s, %s", TargetName(target), section.key.c_str(), section.condition.c_str()),
-			                 "93 .. 97 %", Format("%.1f %%", 100 * mixture.coverage), mixture.coverage >= 0.93 && mixture.coverage <= 0.97});
+			rows->push_back({Format("95 %% interval covers, %s, ", TargetName(target)) + section.key + ", " + section.condition,
+			                 "93 .. 97 %", Format("%.1f %%", 100 * mixture.coverage),
+			                 mixture.coverage >= 0.93 && mixture.coverage <= 0.97});
 	}
 }
 
@@ -74,12 +75,12 @@ void AddComparisons(const Section &section, std::vector<TargetRow> *rows)
 			const Comparison best = CompareWithBest(scores, quantile);
 			if (best.expert >= 0)
 				rows->push_back({Format("mixture against its best expert, P%.0f: %s", 100 * quantile, where.c_str()), "at most 2 % worse",
-				                 Format("%+.1f %% (%+.1f .. %+.1f) against %s", best.difference, best.low, best.high, SystemName(best.expert)),
+				                 Percent(best) + " against " + SystemName(best.expert),
 				                 best.difference <= kMostWorse});
 			const Comparison flat = CompareWith(scores, kFlat, quantile);
 			if (flat.expert >= 0)
 				rows->push_back({Format("mixture against one plain XGBoost, P%.0f: %s", 100 * quantile, where.c_str()), "better",
-				                 Format("%+.1f %% (%+.1f .. %+.1f)", flat.difference, flat.low, flat.high), flat.difference < 0});
+				                 Percent(flat), flat.difference < 0});
 		}
 	}
 }
@@ -87,6 +88,11 @@ void AddComparisons(const Section &section, std::vector<TargetRow> *rows)
 double QError(float predicted, float observed) { return std::exp(std::fabs(static_cast<double>(predicted) - observed)); }
 
 }  // namespace
+
+std::string Percent(const Comparison &comparison)
+{
+	return Format("%+.1f %% (%+.1f .. %+.1f)", comparison.difference, comparison.low, comparison.high);
+}
 
 ScoreList Select(const Section &section, Target target, bool with_floor)
 {

@@ -24,6 +24,9 @@ ScoreList OfWorkload(const ScoreList &scores, std::span<const Recording> recordi
 /* Two to three digits after the point where they tell; "-" for what is not a number. */
 std::string Number(double value);
 
+/* "+1.0 % (-0.5 .. +2.5)" */
+std::string Percent(const Comparison &comparison);
+
 struct TargetRow {
 	std::string what;
 	std::string wanted;
