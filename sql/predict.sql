@@ -8,14 +8,30 @@ CREATE TABLE predict_data AS SELECT g AS id, g % 100 AS k, md5(g::text) AS t FRO
 ANALYZE predict_data;
 SET max_parallel_workers_per_gather = 0;
 
-SELECT target, plan_node_id, operator, expert, unit, estimate >= 0 AS positive,
+-- which other experts answer depends on the models that came with pg_wlm
+SELECT target, plan_node_id, operator, processes, expert, unit, estimate >= 0 AS positive,
        low <= estimate AND estimate <= high AS inside, share BETWEEN 0 AND 1 AS share
-FROM wlm.predict('SELECT k, count(*) FROM predict_data GROUP BY k ORDER BY 2');
+FROM wlm.predict('SELECT k, count(*) FROM predict_data GROUP BY k ORDER BY 2')
+WHERE expert IN ('mixture', 'planner') AND target <> 'operator_temp';
 
 -- planned with the caller's settings
 SET enable_hashagg = off;
 SELECT DISTINCT operator FROM wlm.predict('SELECT k, count(*) FROM predict_data GROUP BY k') WHERE operator IS NOT NULL;
 RESET enable_hashagg;
+
+-- how it scales: part of what EXPLAIN shows if the plan is parallel
+SET max_parallel_workers_per_gather = 2;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SELECT regexp_replace(line, '\d+\.\d+', 'N', 'g') FROM wlm.explain('SELECT count(*) FROM predict_data') line WHERE line ~ 'Scalability';
+SELECT processes, estimate BETWEEN 1.0 / processes AND 1 AS possible, low >= 0.99 / processes AS best, high <= 1 AS worst
+FROM wlm.predict('SELECT count(*) FROM predict_data') WHERE target = 'relative_time';
+RESET min_parallel_table_scan_size;
+RESET parallel_tuple_cost;
+RESET parallel_setup_cost;
+SET max_parallel_workers_per_gather = 0;
+SELECT count(*) FROM wlm.explain('SELECT count(*) FROM predict_data') line WHERE line ~ 'Scalability';
 
 -- every kind of statement that has a plan
 SELECT count(*) > 0 FROM wlm.predict('INSERT INTO predict_data SELECT * FROM predict_data');
@@ -61,9 +77,10 @@ SELECT * FROM wlm.predict('SELECT t FROM predict_data');
 SELECT * FROM wlm.predict('DELETE FROM predict_data');
 RESET ROLE;
 
--- explain(): digits blotted out
+-- explain(): digits blotted out, and experts whose answers depend on the models that came with pg_wlm
 CREATE FUNCTION shape(sql text) RETURNS SETOF text LANGUAGE sql AS
-$$ SELECT regexp_replace(regexp_replace(regexp_replace(line, 'node \d+', 'node #', 'g'), '-?\d+(\.\d+)?', 'N', 'g'), ' \(raised\)|(?<=Lane: )(normal|express)', '', 'g')
+$$ SELECT regexp_replace(regexp_replace(regexp_replace(line, 'node \d+', 'node #', 'g'), '-?\d+(\.\d+)?', 'N', 'g'),
+                         ' \(raised\)|(?<=Lane: )(normal|express)|, (trees|graph|neighbours) (-|N ms \(N%\)|N kB)', '', 'g')
    FROM wlm.explain(sql) AS line $$;
 SELECT * FROM shape('SELECT k, count(*) FROM predict_data GROUP BY k ORDER BY 2');
 SELECT * FROM shape('SELECT * FROM predict_data a, predict_data b ORDER BY a.t');

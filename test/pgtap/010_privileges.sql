@@ -25,9 +25,11 @@ SELECT throws_ok(format('SET ROLE wlm_test_user; SET wlm.%s = %L', name, value),
 	format('permission denied to set parameter "wlm.%s"', name), 'a user cannot set ' || name)
 FROM (VALUES ('mode', 'off'), ('mode', 'auto'), ('bypass', 'on'), ('priority', 'critical'), ('priority', 'low'), ('slot_count', '1'),
 	('queue_timeout', '1'), ('respect_user_work_mem', 'off'), ('sample_rate', '1'), ('query_serial', '3')) v(name, value);
+SELECT throws_ok($$SET ROLE wlm_test_user; SHOW wlm.trainer$$, '42501', NULL, 'a user cannot see which program is started');
 SELECT throws_matching(format('SET wlm.%s = %L', name, value), 'cannot be changed', name || ' is for the configuration file')
 FROM (VALUES ('memory', '1TB'), ('max_work_mem', '1TB'), ('min_cost', '1'), ('grant_quantile', '0.6'), ('oversubscription', '9'),
-	('database', 'x'), ('model_memory', '1MB'), ('history_rows', '2000'), ('max_wait', '1')) v(name, value);
+	('database', 'x'), ('model_memory', '1MB'), ('history_rows', '2000'), ('max_wait', '1'), ('trainer', '/bin/sh'), ('train_interval', '1'),
+	('train_statements', '60'), ('train_memory', '1GB'), ('train_timeout', '6')) v(name, value);
 SET ROLE wlm_test_user;
 SELECT lives_ok($$SET wlm.query_group = 'mine'$$, 'a user chooses his query group');
 RESET wlm.query_group;
@@ -40,7 +42,7 @@ RESET ROLE;
 -- Tables: nothing for a user, nothing but reading for others, queues for wlm_admin.
 SELECT is_empty(format($$SELECT p FROM unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
 	WHERE has_table_privilege('wlm_test_user', 'wlm.%I', p)$$, t), 'a user has no privilege on wlm.' || t)
-FROM unnest('{queue,history,history_operator,plan,model,queue_state,expert_accuracy}'::text[]) t;
+FROM unnest('{queue,history,history_operator,plan,model,queue_state,expert_accuracy,training}'::text[]) t;
 SELECT is_empty(format($$SELECT p FROM unnest('{INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p, unnest('{wlm_test_monitor,wlm_test_admin}'::text[]) r
 	WHERE has_table_privilege(r, 'wlm.%I', p)$$, t), 'nobody writes wlm.' || t)
 FROM unnest('{history,history_operator,plan,model}'::text[]) t;
@@ -52,7 +54,9 @@ SELECT throws_ok($$UPDATE wlm.queue SET priority = 'critical'$$, '42501', NULL, 
 SELECT throws_ok(q, '42501', NULL, 'a user cannot call ' || q) FROM unnest(ARRAY[
 	$$SELECT wlm.create_queue('mine')$$, $$SELECT wlm.alter_queue('default', priority => 'critical')$$, $$SELECT wlm.drop_queue('mine')$$,
 	$$SELECT wlm.train()$$, $$SELECT wlm.evaluate()$$, $$SELECT wlm.rollback('recall')$$, $$SELECT wlm.reset()$$, $$SELECT wlm.reset('all')$$,
-	$$SELECT wlm.flush()$$, $$SELECT wlm.status()$$, $$SELECT wlm.queue_state()$$, $$SELECT * FROM wlm.expert_accuracy()$$]) q;
+	$$SELECT wlm.flush()$$, $$SELECT wlm.status()$$, $$SELECT wlm.queue_state()$$, $$SELECT * FROM wlm.expert_accuracy()$$,
+	$$SELECT wlm.export_model('trees')$$, $$SELECT wlm.import_model('')$$, $$SELECT wlm.export_samples()$$, $$SELECT wlm.training()$$,
+	$$SELECT wlm.feature_importance()$$, $$SELECT * FROM wlm.neighbours('SELECT * FROM public.open')$$]) q;
 SELECT throws_ok($$CREATE TABLE wlm.mine (x int)$$, '42501', NULL, 'a user cannot create anything beside the tables');
 SELECT throws_ok($$CREATE FUNCTION wlm.predict(int) RETURNS int LANGUAGE sql AS 'SELECT 1'$$, '42501', NULL, 'nor functions');
 RESET ROLE;
@@ -61,12 +65,28 @@ SELECT lives_ok($$SELECT wlm.create_queue('pgtap_made', max_slots => 2)$$, 'wlm_
 SELECT lives_ok($$UPDATE wlm.queue SET max_slots = 3 WHERE name = 'pgtap_made'$$, 'and changes it');
 SELECT lives_ok($$SELECT wlm.drop_queue('pgtap_made')$$, 'and drops it');
 SELECT throws_ok($$DELETE FROM wlm.model$$, '42501', NULL, 'wlm_admin does not write models by hand');
+SELECT isa_ok(wlm.export_model('planner'), 'bytea', 'but exports one');
+SELECT results_eq($$SELECT expert, state FROM wlm.import_model(wlm.export_model('planner'))$$, $$VALUES ('planner', 'champion')$$, 'and imports one');
+SELECT throws_ok($$SELECT wlm.import_model('nothing')$$, 'XX001', 'this is not a model that can be used', 'if it is one');
+SELECT lives_ok($$SELECT wlm.export_samples(1)$$, 'wlm_admin exports samples');
+SELECT lives_ok($$SELECT * FROM wlm.neighbours('SELECT * FROM public.open')$$, 'and sees examples');
+SELECT throws_ok($$SELECT * FROM wlm.neighbours('SELECT * FROM public.secret')$$, '42501', 'permission denied for table secret', 'of what he may run');
 SELECT throws_ok($$SET wlm.mode = off$$, '42501', NULL, 'nor sets what is for superusers');
 RESET ROLE;
 SET ROLE wlm_test_monitor;
 SELECT lives_ok(q, 'pg_monitor can ' || q) FROM unnest(ARRAY['SELECT * FROM wlm.history', 'SELECT * FROM wlm.queue_state',
-	'SELECT * FROM wlm.status()', 'SELECT * FROM wlm.expert_accuracy', 'SELECT expert, state FROM wlm.model', 'SELECT * FROM wlm.queue']) q;
+	'SELECT * FROM wlm.status()', 'SELECT * FROM wlm.expert_accuracy', 'SELECT * FROM wlm.training', 'SELECT * FROM wlm.feature_importance()',
+	'SELECT * FROM wlm.neighbours($$SELECT * FROM public.open$$)', 'SELECT expert, state FROM wlm.model', 'SELECT * FROM wlm.queue']) q;
+SELECT throws_ok(q, '42501', NULL, 'pg_monitor cannot call ' || q) FROM unnest(ARRAY[$$SELECT wlm.export_model('trees')$$,
+	$$SELECT wlm.import_model('')$$, $$SELECT wlm.export_samples()$$, $$SELECT wlm.train()$$]) q;
+SELECT throws_ok($$SELECT * FROM wlm.neighbours('SELECT * FROM public.secret')$$, '42501', 'permission denied for table secret', 'nor ask about what he may not run');
 RESET ROLE;
+
+-- Definer's rights: nothing is looked up where the caller could have put something.
+SELECT is_empty($$SELECT proname FROM pg_proc WHERE pronamespace = 'wlm'::regnamespace AND prosecdef
+	AND NOT coalesce(proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)$$, 'every function with definer''s rights has its search_path');
+SELECT set_eq($$SELECT proname FROM pg_proc WHERE pronamespace = 'wlm'::regnamespace AND prosecdef$$,
+	'{train,evaluate,rollback,reset,export_model,import_model,export_samples}'::name[], 'and these are all');
 
 -- Predictions: of what one may run, and without running it.
 SET ROLE wlm_test_user;

@@ -26,6 +26,8 @@ SELECT is_empty($$SELECT * FROM wlm.history_operator WHERE predicted_kb > predic
 SELECT is_empty($$SELECT * FROM wlm.history WHERE final_state NOT IN ('completed', 'cancelled', 'failed', 'rejected', 'evicted', 'bypassed')$$, 'final states are known ones');
 SELECT is_empty($$SELECT * FROM wlm.history WHERE final_state <> 'completed' AND NOT censored$$, 'what did not complete is censored');
 SELECT is_empty($$SELECT * FROM wlm.history_operator WHERE needed_kb < peak_kb * 0.5 AND NOT spilled$$, 'without a spill the need is the peak');
+SELECT is_empty($$SELECT * FROM wlm.history_operator WHERE temp_kb < 0 OR (temp_kb > 0 AND NOT spilled)$$, 'only what spills writes temporary files');
+SELECT is_empty($$SELECT * FROM wlm.history WHERE familiarity NOT IN ('plan', 'template', 'none') OR novelty < 0 OR novelty = 'NaN'$$, 'familiarity and novelty are known');
 SELECT is_empty($$SELECT * FROM wlm.history_operator WHERE processes = 0 AND peak_kb IS NOT NULL$$, 'a peak is of a process');
 SELECT is_empty($$SELECT * FROM wlm.plan WHERE executions < 0 OR first_seen > last_seen OR nodes < 1 OR graph = ''$$, 'plans are plans');
 SELECT hasnt_column('wlm', 'history', 'query', 'texts are not stored');
@@ -36,8 +38,12 @@ CREATE TEMP TABLE p AS SELECT * FROM wlm.predict('SELECT count(*) FROM (SELECT *
 SELECT is_empty('SELECT * FROM p WHERE NOT (low <= estimate AND estimate <= high)', 'estimates are within their intervals');
 SELECT is_empty($$SELECT * FROM p WHERE 'NaN' IN (estimate, low, high) OR 'Infinity' IN (estimate, high)$$, 'and finite');
 SELECT is_empty($$SELECT * FROM p WHERE share NOT BETWEEN 0 AND 1$$, 'shares are fractions');
-SELECT results_eq($$SELECT DISTINCT abs(s - 1) < 0.001 FROM (SELECT sum(share) s FROM p WHERE expert <> 'mixture' AND target <> 'parallel_fraction' GROUP BY target, plan_node_id) x$$,
+SELECT results_eq($$SELECT DISTINCT abs(s - 1) < 0.001 FROM (SELECT sum(share) s FROM p WHERE expert <> 'mixture' AND target NOT IN ('parallel_fraction', 'operator_temp') GROUP BY target, plan_node_id) x$$,
 	'VALUES (true)', 'and add up to one');
+SELECT results_eq($$SELECT processes FROM p WHERE target = 'relative_time' ORDER BY processes$$, 'VALUES (2), (4), (8)', 'time is given for several processes');
+SELECT is_empty($$SELECT * FROM p WHERE target = 'relative_time' AND NOT (estimate BETWEEN 1.0 / processes AND 1)$$, 'relative to one process, and never better than can be');
+SELECT is_empty($$SELECT * FROM p a JOIN p b USING (target) WHERE target = 'relative_time' AND a.processes < b.processes AND a.estimate < b.estimate$$, 'nor longer with more');
+SELECT is_empty($$SELECT * FROM p WHERE (processes IS NULL) <> (target <> 'relative_time') OR (plan_node_id IS NULL) <> (target NOT LIKE 'operator%')$$, 'nothing else has processes, only operators have nodes');
 SELECT isnt_empty($$SELECT * FROM p WHERE expert = 'recall' AND target = 'time'$$, 'what was run is recalled');
 SELECT results_eq($$SELECT * FROM wlm.predict('SELECT count(*) FROM (SELECT * FROM public.pgtap_load ORDER BY pad, k OFFSET 0) s')$$, 'SELECT * FROM p', 'the same question has the same answer');
 SELECT lives_ok(format('SELECT * FROM wlm.predict(%L)', q), 'predict() answers: ' || left(q, 40)) FROM unnest(ARRAY['SELECT', 'SELECT 1', 'VALUES (1), (2)',
@@ -47,6 +53,21 @@ SELECT throws_ok(format('SELECT * FROM wlm.predict(%L)', q), state, NULL, 'predi
 	('SELEKT', '42601'), ('SELECT * FROM nowhere', '42P01'), ('SELECT nothing', '42703')) v(q, state);
 SELECT throws_ok(format('SELECT * FROM wlm.predict(%L)', q), NULL, NULL, 'predict() refuses: "' || q || '"') FROM unnest(ARRAY['', 'VACUUM', 'SELECT 1; SELECT 2', 'BEGIN', 'SELECT $1']) q;
 SELECT is_empty('SELECT * FROM wlm.predict(NULL)', 'nothing about nothing');
+
+-- What the learned experts show.
+SELECT results_eq('SELECT count(*)::int FROM wlm.training', 'VALUES (1)', 'training is one row');
+SELECT is_empty($$SELECT * FROM wlm.training WHERE running OR progress NOT BETWEEN 0 AND 1 OR loss = 'NaN' OR samples < 0$$, 'of sane numbers');
+SELECT is_empty($$SELECT target FROM wlm.feature_importance() GROUP BY target HAVING abs(sum(importance) - 1) > 0.001 OR min(importance) < 0$$, 'importance sums to one');
+SELECT is_empty($$SELECT target, feature FROM wlm.feature_importance() GROUP BY 1, 2 HAVING count(*) > 1$$, 'each feature once');
+CREATE TEMP TABLE n AS SELECT * FROM wlm.neighbours('SELECT count(*) FROM (SELECT * FROM public.pgtap_load ORDER BY pad, k OFFSET 0) s');
+SELECT cmp_ok(count(*), '<=', 8::bigint, 'up to eight neighbours') FROM n;
+SELECT is_empty($$SELECT * FROM n WHERE distance < 0 OR weight NOT BETWEEN 0 AND 1 OR executions <= 0 OR mean_ms < 0 OR 'NaN' IN (distance, weight, executions, mean_ms)$$, 'of sane numbers');
+SELECT is_empty($$SELECT * FROM n a JOIN n b ON a.rank < b.rank WHERE a.distance > b.distance$$, 'the nearest first');
+SELECT is_empty($$SELECT fingerprint FROM n EXCEPT SELECT fingerprint FROM wlm.plan$$, 'of plans that are known');
+SELECT is_empty($$SELECT s FROM wlm.export_samples() s WHERE position('pgtap_load'::bytea IN s) > 0$$, 'samples have no names');
+SELECT isnt_empty($$SELECT s FROM wlm.export_samples() s WHERE length(s) BETWEEN 100 AND 65536$$, 'and are bounded');
+SELECT results_eq($$SELECT count(*)::int FROM wlm.export_samples(1)$$, 'VALUES (1)', 'as many as were asked for');
+SELECT is_empty($$SELECT e FROM unnest('{planner,recall,gate}'::text[]) e WHERE length(wlm.export_model(e)) < 32$$, 'what is always there can be exported');
 
 -- Nothing is left over.
 SELECT is(num_queued, 0, 'nobody waits') FROM wlm.status();
