@@ -139,14 +139,15 @@ class Evaluator {
 			const auto other = [&](const Recording &recording) { return recording.workload != workload && !IsDrift(recording); };
 			const TrainedModels models = Train("all databases but " + workload,
 			                                   [&](const Recording &recording, size_t, const Sample &) { return other(recording); });
-			OnlineModels online(models, gate());
-			for (const Recording &recording : recordings_)
-				if (other(recording))
-					RunStream(recording, 0, models, &online, [](size_t, const Sample &) { return kLearn; }, nullptr);
 			for (size_t r = 0; r < recordings_.size(); r++) {
 				const Recording &recording = recordings_[r];
 				if (recording.workload != workload || IsDrift(recording))
 					continue;
+				/* as loaded as what is judged: else everybody would expect the wait of the last one */
+				OnlineModels online(models, gate());
+				for (const Recording &before : recordings_)
+					if (other(before) && before.condition == recording.condition)
+						RunStream(before, 0, models, &online, [](size_t, const Sample &) { return kLearn; }, nullptr);
 				RunStream(recording, static_cast<uint16_t>(r), models, &online, [](size_t, const Sample &) { return kAsk; },
 				          ScoresOf("other_database", "Databases never seen (everybody learned on the others, nobody on this one)",
 				                   recording.condition));

@@ -13,8 +13,6 @@ namespace wlm::accuracy {
 
 namespace {
 
-constexpr double kMostWorse = 2; /* percent that the mixture may be worse than its best expert */
-
 const Section *Find(const Evaluation &evaluation, const std::string &key, const std::string &condition)
 {
 	for (const Section &section : evaluation.sections)
@@ -63,25 +61,6 @@ void AddCoverage(const Section &section, std::vector<TargetRow> *rows)
 			rows->push_back({Format("95 %% interval covers, %s, ", TargetName(target)) + section.key + ", " + section.condition,
 			                 "93 .. 97 %", Format("%.1f %%", 100 * mixture.coverage),
 			                 mixture.coverage >= 0.93 && mixture.coverage <= 0.97});
-	}
-}
-
-void AddComparisons(const Section &section, std::vector<TargetRow> *rows)
-{
-	for (const Target target : {Target::kTime, Target::kOperatorMemory}) {
-		const ScoreList scores = Select(section, target);
-		const std::string where = Format("%s, %s, %s", TargetName(target), section.key.c_str(), section.condition.c_str());
-		for (const double quantile : {0.5, 0.9}) {
-			const Comparison best = CompareWithBest(scores, quantile);
-			if (best.expert >= 0)
-				rows->push_back({Format("mixture against its best expert, P%.0f: %s", 100 * quantile, where.c_str()), "at most 2 % worse",
-				                 Percent(best) + " against " + SystemName(best.expert),
-				                 best.difference <= kMostWorse});
-			const Comparison flat = CompareWith(scores, kFlat, quantile);
-			if (flat.expert >= 0)
-				rows->push_back({Format("mixture against one plain XGBoost, P%.0f: %s", 100 * quantile, where.c_str()), "better",
-				                 Percent(flat), flat.difference < 0});
-		}
 	}
 }
 
@@ -143,9 +122,20 @@ std::vector<TargetRow> TargetRows(const Evaluation &evaluation)
 	for (const Section &section : evaluation.sections)
 		if (section.key == "seen" || section.key == "never_seen")
 			AddCoverage(section, &rows);
-	for (const Section &section : evaluation.sections)
-		if (section.key == "seen" || section.key == "never_seen" || section.key.starts_with("drift"))
-			AddComparisons(section, &rows);
+	return rows;
+}
+
+std::vector<ComparisonRow> ComparisonRows(const Evaluation &evaluation)
+{
+	std::vector<ComparisonRow> rows;
+	for (const Section &section : evaluation.sections) {
+		for (const Target target : {Target::kTime, Target::kOperatorMemory}) {
+			const ScoreList scores = Select(section, target);
+			if (!scores.empty())
+				rows.push_back({&section, target, CompareWithBest(scores, 0.5), CompareWithBest(scores, 0.9),
+				                CompareWith(scores, kFlat, 0.5), CompareWith(scores, kFlat, 0.9)});
+		}
+	}
 	return rows;
 }
 

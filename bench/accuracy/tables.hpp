@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,15 @@ struct TargetRow {
 };
 /* What DESIGN.md, "How it is judged", wants of accuracy; only what could be measured. */
 std::vector<TargetRow> TargetRows(const Evaluation &evaluation);
+
+/* The mixture against its best expert, than which it may be kMostWorse percent worse, and against one plain XGBoost. */
+inline constexpr double kMostWorse = 2;
+struct ComparisonRow {
+	const Section *section;
+	Target target;
+	Comparison best_p50, best_p90, flat_p50, flat_p90;
+};
+std::vector<ComparisonRow> ComparisonRows(const Evaluation &evaluation);
 
 struct ScalabilitySummary {
 	size_t plans = 0;
