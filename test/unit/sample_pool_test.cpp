@@ -73,6 +73,22 @@ TEST(SamplePoolTest, OneSamplePerPlan)
 	ExpectSound(&pool);
 }
 
+TEST(SamplePoolTest, OrdersByWhenAPlanWasSeenFirstAndLast)
+{
+	Pool pool(1 << 20);
+	for (const auto &[plan, time] : {std::pair{1u, 10}, std::pair{2u, 20}, std::pair{1u, 30}})
+		pool->Add(*JoinSample(plan, 10, time));
+	Sample sample;
+	pool->Sort();
+	ASSERT_TRUE(pool->Get(1, &sample));
+	EXPECT_EQ(sample.last_seen, 30);
+	EXPECT_EQ(sample.first_seen, 10);
+	pool->SortByFirstSeen();
+	ASSERT_TRUE(pool->Get(1, &sample));
+	EXPECT_EQ(sample.first_seen, 20);
+	ExpectSound(&pool);
+}
+
 /* 20 times as many plans as fit, some of them again and again: never beyond its memory, the newest stay. */
 TEST(SamplePoolTest, StreamFarLargerThanThePool)
 {

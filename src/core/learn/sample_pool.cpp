@@ -210,6 +210,7 @@ void SamplePool::Describe(uint32_t entry, const Sample &sample) noexcept
 {
 	Entry &of = entries()[entry];
 	of.role = sample.role;
+	of.first_seen = sample.first_seen;
 	of.last_seen = sample.last_seen;
 	of.bytes = static_cast<uint32_t>(SampleBytes(sample));
 	of.bucket = DurationBucket(sample);
@@ -343,6 +344,21 @@ void SamplePool::Compact() noexcept
 void SamplePool::Sort() noexcept
 {
 	std::sort(order(), order() + size_, [this](uint32_t a, uint32_t b) { return IsOlder(a, b); });
+	NumberPlaces();
+}
+
+void SamplePool::SortByFirstSeen() noexcept
+{
+	std::sort(order(), order() + size_, [this](uint32_t a, uint32_t b) {
+		const Entry &x = entries()[a];
+		const Entry &y = entries()[b];
+		return x.first_seen != y.first_seen ? x.first_seen < y.first_seen : x.fingerprint < y.fingerprint;
+	});
+	NumberPlaces();
+}
+
+void SamplePool::NumberPlaces() noexcept
+{
 	for (uint32_t i = 0; i < size_; i++)
 		entries()[order()[i]].place = i;
 }

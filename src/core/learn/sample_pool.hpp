@@ -36,14 +36,16 @@ class SamplePool {
 	int size() const noexcept;
 	int64_t num_added() const noexcept;
 	int64_t num_given_up() const noexcept;
-	/* By last_seen, oldest first, after Sort(); index in [0, size()). False only for a damaged pool. */
+	/* In the order of the last Sort...(); index in [0, size()). False only for a damaged pool. */
 	bool Get(int index, Sample *sample) const noexcept;
 	std::span<const std::byte> Encoded(int index) const noexcept;
-	void Sort() noexcept;
+	void Sort() noexcept;            /* by last_seen, oldest first */
+	void SortByFirstSeen() noexcept; /* the newest kinds come last: nobody has been trained on them */
 	/* Sets Sample::weight so that no role exceeds kMostRoleShare; call after the last Add. */
 	void LimitRoles() noexcept;
 
   private:
+	void NumberPlaces() noexcept;
 	static constexpr uint32_t kNone = UINT32_MAX;
 	/* Roles by hash: inside a bucket no group of them may crowd out the others. */
 	static constexpr uint32_t kRoleGroups = 32;
@@ -52,6 +54,7 @@ class SamplePool {
 	struct Entry {
 		uint64_t fingerprint;
 		uint64_t role;
+		int64_t first_seen;
 		int64_t last_seen;
 		uint64_t at;       /* of its block in the data */
 		uint32_t bytes;    /* of the sample */

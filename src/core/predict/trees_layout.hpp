@@ -35,7 +35,7 @@ inline constexpr int kMostTreeDepth = 6;
 inline constexpr int kMostTreeNodes = 2 * (1 << kMostTreeDepth) - 1;
 inline constexpr int kMostMembers = 5;
 inline constexpr uint32_t kMostTrees = 8192;
-inline constexpr int kNumTreesTargets = static_cast<int>(TreesTarget::kNumTargets);
+inline constexpr int kNumTreesTargets = static_cast<int>(TreesTarget::kNumTreesTargets);
 
 /* What an ensemble of trees says of its target. */
 enum TreesQuantity : uint8_t { kTreesMean = 0, kTreesLogVariance, kNumTreesQuantities };

@@ -127,7 +127,7 @@ const char *TreesTargetName(TreesTarget target) noexcept
 		case TreesTarget::kOperatorMemory: return "operator memory";
 		case TreesTarget::kOperatorTemp: return "temporary files";
 		case TreesTarget::kQueryMemory: return "query memory";
-		case TreesTarget::kNumTargets: break;
+		case TreesTarget::kNumTreesTargets: break;
 	}
 	return "";
 }
@@ -139,7 +139,7 @@ int NumTreesFeatures(TreesTarget target) noexcept
 		case TreesTarget::kOperatorMemory: return kNumMemoryFeatures;
 		case TreesTarget::kOperatorTemp: return kNumTempFeatures;
 		case TreesTarget::kQueryMemory: return kNumQueryFeatures;
-		case TreesTarget::kNumTargets: break;
+		case TreesTarget::kNumTreesTargets: break;
 	}
 	return 0;
 }
@@ -153,7 +153,7 @@ const char *TreesFeatureName(TreesTarget target, int feature) noexcept
 		case TreesTarget::kOperatorMemory:
 		case TreesTarget::kOperatorTemp: return MemoryFeatureName(feature);
 		case TreesTarget::kQueryMemory: return QueryFeatureName(feature);
-		case TreesTarget::kNumTargets: break;
+		case TreesTarget::kNumTreesTargets: break;
 	}
 	return "";
 }

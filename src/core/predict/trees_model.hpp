@@ -28,7 +28,7 @@ size_t TreesModelBytes(std::span<const std::byte> model) noexcept;
 bool TreesModelIsSane(std::span<const std::byte> model) noexcept;
 
 /* Which features matter: total gain per target, as XGBoost counts it, summing to 1 per target. */
-enum class TreesTarget : uint8_t { kTime = 0, kOperatorMemory, kOperatorTemp, kQueryMemory, kNumTargets };
+enum class TreesTarget : uint8_t { kTime = 0, kOperatorMemory, kOperatorTemp, kQueryMemory, kNumTreesTargets };
 const char *TreesTargetName(TreesTarget target) noexcept;
 int NumTreesFeatures(TreesTarget target) noexcept;
 const char *TreesFeatureName(TreesTarget target, int feature) noexcept;

@@ -26,7 +26,7 @@ namespace wlm {
 
 namespace {
 
-constexpr int kNumTreesTargets = static_cast<int>(TreesTarget::kNumTargets);
+constexpr int kNumTreesTargets = static_cast<int>(TreesTarget::kNumTreesTargets);
 constexpr int kMostFeatures = 64; /* of one target that are shown */
 
 /* One feature of one target of the trees model. */

@@ -20,6 +20,7 @@ extern "C" {
 #include "pg/shared_state.hpp"
 #include "pg/sql/models.hpp"
 #include "pg/worker/model_table.hpp"
+#include "pg/worker/published_models.hpp"
 
 namespace wlm {
 
@@ -42,6 +43,19 @@ void RequireExchangeable(ModelId which)
 	                errhint("Export it again with wlm.export_model() on a server of the same version of pg_wlm, and "
 	                        "compare md5() of both.")));
 	pg_unreachable();
+}
+
+/* CheckBytes() has found `problem`. A sound model of a server with more room is not damaged. */
+[[noreturn]] void RefuseModel(ModelId which, const ModelBytes &bytes, const char *problem)
+{
+	std::span<const std::byte> model;
+
+	if (CheckInPlaceBlob(AsSpan(bytes), which, &model) == BlobStatus::kOk)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+		                errmsg("the model of expert \"%s\" does not fit into wlm.model_memory", ModelName(which)),
+		                errdetail("It has %zu bytes; there is room for %zu.", model.size(), InPlaceCapacity(which)),
+		                errhint("Raise wlm.model_memory and restart the server.")));
+	RefuseContent(problem);
 }
 
 /* ERROR unless there is such a version with content. */
@@ -130,7 +144,7 @@ WLM_FUNCTION(wlm_import_model)
 	const char *problem = wlm::CheckBytes(which, bytes);
 
 	if (problem != nullptr)
-		wlm::RefuseContent(problem);
+		wlm::RefuseModel(which, bytes, problem);
 	ReturnSetInfo *set = wlm::BeginRows(fcinfo);
 
 	wlm::ConnectSpi();

@@ -39,7 +39,7 @@ namespace {
 /* Under this neither training nor judging would be more than noise. */
 constexpr int kLeastPlans = 50;
 constexpr int kLeastJudged = 10;
-/* The kinds seen last are what both models know least about. */
+/* The kinds that were seen for the first time last are what both models know least about. */
 constexpr double kJudgedPart = 0.2;
 /* A challenger must be better than chance would make it: 1 % in the mean of ln(P50) + ln(P90). */
 constexpr double kLeastGain = 0.01;
@@ -316,7 +316,7 @@ Training *CollectSamples(ModelId only, const char *reason, const char **problem)
 		training->wanted[which] = IsTrained(static_cast<ModelId>(which)) && (only == kNumModels || only == which);
 	training->pool = NewPool();
 	ForEachExperience(nullptr, setting::history_rows, CollectOne, training);
-	training->pool->Sort();
+	training->pool->SortByFirstSeen();
 	training->pool->LimitRoles();
 
 	const int plans = training->pool->size();
