@@ -94,10 +94,12 @@ std::string Json(const ReportInput &input)
 	});
 	const ScalabilitySummary scale = Summarise(evaluation.scalability);
 	text += Format(",\n \"scalability\": {\"pairs\": %zu, \"before_p50\": %s, \"before_p90\": %s, \"after_p50\": %s, \"after_p90\": %s, "
-	               "\"unchanged_p50\": %s, \"unchanged_p90\": %s, \"ideal_p50\": %s, \"ideal_p90\": %s, \"covered\": %s}\n}\n",
+	               "\"unchanged_p50\": %s, \"unchanged_p90\": %s, \"ideal_p50\": %s, \"ideal_p90\": %s, \"covered\": %s, "
+	               "\"observed_p10\": %s, \"observed_p50\": %s, \"observed_p90\": %s}\n}\n",
 	               scale.plans, Value(scale.before_p50).c_str(), Value(scale.before_p90).c_str(), Value(scale.after_p50).c_str(),
 	               Value(scale.after_p90).c_str(), Value(scale.ignored_p50).c_str(), Value(scale.ignored_p90).c_str(),
-	               Value(scale.ideal_p50).c_str(), Value(scale.ideal_p90).c_str(), Value(scale.covered).c_str());
+	               Value(scale.ideal_p50).c_str(), Value(scale.ideal_p90).c_str(), Value(scale.covered).c_str(),
+	               Value(scale.observed_p10).c_str(), Value(scale.observed_p50).c_str(), Value(scale.observed_p90).c_str());
 	return text;
 }
 

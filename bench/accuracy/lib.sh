@@ -19,6 +19,17 @@ accuracy_build() {
 	accuracy_trainer=$accuracy_dir/pg_wlm_trainer
 }
 
+# Arguments for a report that others read: of paths only the last part.
+accuracy_arguments() {
+	local argument
+	for argument in "$@"; do
+		case $argument in
+			/*) printf ' %s' "${argument##*/}" ;;
+			*) printf ' %s' "$argument" ;;
+		esac
+	done
+}
+
 accuracy_commit() {
 	local commit
 	commit=$(git -C "$WLM_TREE" rev-parse --short HEAD 2>/dev/null) || commit=unknown

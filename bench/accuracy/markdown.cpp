@@ -127,7 +127,8 @@ std::string ScalabilityText(const Evaluation &evaluation)
 	const std::string ignored = Number(summary.ignored_p50) + " | " + Number(summary.ignored_p90);
 	text += "| as if workers changed nothing | " + ignored + " |\n";
 	text += Format("| as if n processes took 1/n | %s | %s |\n\n", Number(summary.ideal_p50).c_str(), Number(summary.ideal_p90).c_str());
-	text += Format("The 95 %% interval (after) covers %.1f %% of the observed ratios.\n\n", 100 * summary.covered);
+	text += Format("The 95 %% interval (after) covers %.1f %% of the observed ratios, ", 100 * summary.covered);
+	text += Format("whose P10, P50 and P90 are %.2f, %.2f and %.2f.\n\n", summary.observed_p10, summary.observed_p50, summary.observed_p90);
 	return text;
 }
 

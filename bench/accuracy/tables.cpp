@@ -141,13 +141,14 @@ std::vector<ComparisonRow> ComparisonRows(const Evaluation &evaluation)
 
 ScalabilitySummary Summarise(const std::vector<ScalabilityScore> &scores)
 {
-	std::vector<double> before, after, ignored, ideal;
+	std::vector<double> before, after, ignored, ideal, observed;
 	size_t covered = 0;
 	for (const ScalabilityScore &score : scores) {
 		before.push_back(QError(score.before, score.observed));
 		after.push_back(QError(score.after, score.observed));
 		ignored.push_back(QError(0, score.observed));
 		ideal.push_back(QError(score.ideal, score.observed));
+		observed.push_back(std::exp(static_cast<double>(score.observed)));
 		covered += score.observed >= score.after_low && score.observed <= score.after_high;
 	}
 	ScalabilitySummary summary{};
@@ -160,6 +161,9 @@ ScalabilitySummary Summarise(const std::vector<ScalabilityScore> &scores)
 	summary.ignored_p90 = Quantile(ignored, 0.9);
 	summary.ideal_p50 = Quantile(ideal, 0.5);
 	summary.ideal_p90 = Quantile(ideal, 0.9);
+	summary.observed_p10 = Quantile(observed, 0.1);
+	summary.observed_p50 = Quantile(observed, 0.5);
+	summary.observed_p90 = Quantile(observed, 0.9);
 	summary.covered = scores.empty() ? 0 : static_cast<double>(covered) / static_cast<double>(scores.size());
 	return summary;
 }

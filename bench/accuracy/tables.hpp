@@ -51,6 +51,7 @@ struct ScalabilitySummary {
 	double before_p50, before_p90, after_p50, after_p90; /* q-errors of the ratio of times */
 	double ignored_p50, ignored_p90;                     /* as if workers changed nothing */
 	double ideal_p50, ideal_p90;                         /* as if twice the processes took half the time */
+	double observed_p10, observed_p50, observed_p90;     /* ratios of times */
 	double covered;                                      /* by the interval after */
 };
 ScalabilitySummary Summarise(const std::vector<ScalabilityScore> &scores);
