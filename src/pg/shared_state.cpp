@@ -125,6 +125,7 @@ void CreateState(char *memory, const Layout &layout)
 	pg_atomic_init_u32(&shared->workload_requested, 1); /* the launcher loads it first of all */
 	pg_atomic_init_u32(&shared->workload_generation, 0);
 	pg_atomic_init_u32(&shared->model_version, 0);
+	pg_atomic_init_u32(&shared->model_resets, 0);
 	pg_atomic_init_u32(&shared->flush_requested, 0);
 	pg_atomic_init_u32(&shared->flush_done, 0);
 	pg_atomic_init_u32(&shared->saturation_permille, 0);

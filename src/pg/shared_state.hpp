@@ -123,6 +123,7 @@ struct SharedState {
 	pg_atomic_uint32 workload_requested; /* raised by each committed change of configuration */
 	pg_atomic_uint32 workload_generation; /* of `workload`; backends compare it without a lock */
 	pg_atomic_uint32 model_version;
+	pg_atomic_uint32 model_resets;        /* wlm.reset() of models: what is being trained is of the past then */
 	pg_atomic_uint32 flush_requested;
 	pg_atomic_uint32 flush_done;          /* all that was in the ring at flush_requested is stored or given up */
 	pg_atomic_uint32 saturation_permille; /* the launcher's last reading */

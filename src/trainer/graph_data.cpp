@@ -10,18 +10,22 @@
 #include <memory>
 
 #include "core/predict/log_scale.hpp"
+#include "trainer/samples.hpp"
 
 namespace wlm::trainer {
 
 namespace {
 
+/*
+ * A bound counts only where nothing was seen whole: it is the largest ever, and one query that waited for a lock before
+ * it was cancelled would outweigh a thousand that were not.
+ */
 GraphTarget TargetOf(float value, float weight, float bound, float least)
 {
 	GraphTarget target;
 	target.is_known = weight > 0 && std::isfinite(value);
 	target.value = target.is_known ? value : 0;
-	/* a bound below the mean of what was seen whole says nothing new */
-	target.has_bound = std::isfinite(bound) && bound > least && !(target.is_known && bound <= value);
+	target.has_bound = !target.is_known && std::isfinite(bound) && bound > least;
 	target.bound = target.has_bound ? bound : 0;
 	return target;
 }
@@ -48,7 +52,10 @@ bool GraphData::Add(const Sample &sample)
 		GraphOperator op = {};
 		op.node = sample.graph.memory_node[slot];
 		op.memory = description->nodes[static_cast<size_t>(op.node)].memory;
-		op.need = TargetOf(label.log_needed_kb, label.needed_weight, label.log_bound_kb, kLeastLogKb);
+		/* an operator that mostly spills needs more than what its few whole runs, of small data, have shown */
+		const bool mostly_spills = label.spills > label.needed_weight && label.log_bound_kb > label.log_needed_kb;
+		const float whole = mostly_spills ? 0 : label.needed_weight;
+		op.need = TargetOf(label.log_needed_kb, whole, label.log_bound_kb, kLeastLogKb);
 		has_outcome = has_outcome || op.need.is_known || op.need.has_bound;
 		operators_.push_back(op);
 		plan.num_operators++;
@@ -56,6 +63,10 @@ bool GraphData::Add(const Sample &sample)
 	if (!has_outcome || !(plan.weight > 0)) {
 		operators_.resize(plan.first_operator);
 		return false;
+	}
+	for (int i = 0; i < description->num_nodes; i++) {
+		NodeFeatures *node = &description->nodes[static_cast<size_t>(i)];
+		node->log_own_ms += std::log(MissingWorkers(sample, node->parallel));
 	}
 	nodes_.insert(nodes_.end(), description->nodes.begin(), description->nodes.begin() + description->num_nodes);
 	plans_.push_back(plan);

@@ -18,6 +18,7 @@
 #include <string>
 
 #include "core/predict/log_scale.hpp"
+#include "trainer/limits.hpp"
 #include "trainer/graph_loss.hpp"
 #include "trainer/graph_random.hpp"
 #include "trainer/graph_split.hpp"
@@ -25,6 +26,8 @@
 namespace wlm::trainer {
 
 namespace {
+
+constexpr uint64_t kSplitSeed = 1;
 
 constexpr size_t kLeastSamples = 16;
 constexpr size_t kMostBatch = 64;
@@ -52,13 +55,6 @@ constexpr float kUnsplitVariance = 1;       /* where the same templates stood on
 constexpr double kCaution = 0.5; /* standard deviations of what few templates can tell, and of having stopped by them */
 
 using Parameters = Vector<float>;
-
-double CpuSeconds()
-{
-	timespec now = {};
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
 
 /* Uniform after Glorot and Bengio (2010); what is read out starts near PostgreSQL's own arithmetic. */
 void InitParameters(Random *random, float *parameters)
@@ -139,11 +135,11 @@ class GraphTrainer {
 	GraphScore Judge(const Parameters &parameters, const std::vector<size_t> &indices);
 	void Trust(const GraphScore &score);
 	void Finish(const Parameters &best);
-	bool IsOver() const { return CpuSeconds() - began_ > options_.seconds; }
+	bool IsOver() const { return SpentSeconds() - began_ > options_.seconds; }
 
 	GraphData *data_;
 	const Options &options_;
-	const double began_ = CpuSeconds();
+	const double began_ = SpentSeconds();
 	Random random_;
 	GraphSplit split_;
 	std::vector<float> balance_; /* of split_.learn */
@@ -165,7 +161,8 @@ GraphTrainer::GraphTrainer(GraphData *data, const Options &options)
 	if (data_->size() < kLeastSamples)
 		throw std::runtime_error("the graph expert needs at least " + std::to_string(kLeastSamples) +
 		                         " plans to learn from, not " + std::to_string(data_->size()));
-	split_ = SplitGraphs(*data_, options_.seed);
+	/* always the same templates apart: a model to go on from has not learned from them either */
+	split_ = SplitGraphs(*data_, kSplitSeed);
 	if (split_.learn.empty() || split_.apart.empty())
 		throw std::runtime_error("too few different plans to learn from and to judge by");
 	InitGraphModel(model_.get());
@@ -287,7 +284,8 @@ void GraphTrainer::Trust(const GraphScore &score)
 	}
 	const float extra = split_.by_template ? 0 : kUnsplitVariance;
 	const auto trust = [extra](GraphTrust *into, float known, float model_variance) {
-		into->support = std::min(into->support + known, kMostSupport);
+		/* a model to go on from has mostly seen the same samples */
+		into->support = std::min(std::max(into->support, known), kMostSupport);
 		into->model_variance = std::min(model_variance + extra, kMostVariance);
 	};
 	const auto term = [&score](GraphTerm which) -> const GraphTermScore & {
@@ -340,12 +338,12 @@ void GraphTrainer::Train(Report *report)
 			parameters_ = average_ = best;
 		}
 		if (options_.progress) {
-			const double by_time = (CpuSeconds() - began_) / std::max(options_.seconds, 1e-3);
+			const double by_time = (SpentSeconds() - began_) / std::max(options_.seconds, 1e-3);
 			options_.progress(std::min(std::max(static_cast<double>(round) / kMostRounds, by_time), 1.0), best_loss);
 		}
 	}
 	Finish(best);
-	*report = {data_->size(), split_.apart.size(), round, best_loss, CpuSeconds() - began_};
+	*report = {data_->size(), split_.apart.size(), round, best_loss, SpentSeconds() - began_};
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
@@ -23,6 +24,7 @@ namespace {
 constexpr size_t kMemoryHeadRoom = size_t{64} << 20; /* libraries' own, stacks of threads */
 constexpr double kSecondsHeadRoom = 2;
 constexpr double kSecondsFactor = 1.5;
+constexpr double kElapsedPart = 0.6; /* of the time that has passed, see SpentSeconds(); the server waits twice as long as it asks for */
 
 void CloseInherited()
 {
@@ -94,7 +96,12 @@ void BecomeBackground()
 {
 	CloseInherited();
 	ResetSignals();
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/*
+	 * Ends with status 1, not by a signal: an orphan is reaped by the postmaster where that is process 1, and there a
+	 * child it does not know that is killed by a signal counts as a crashed backend.
+	 */
+	std::signal(SIGTERM, [](int) { _exit(1); });
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	SetLimit(RLIMIT_CORE, 0, 0);
 	OfferToOomKiller();
 	LowerPriority();
@@ -108,14 +115,16 @@ void LimitResources(size_t memory, double seconds)
 	SetLimit(RLIMIT_CPU, most_seconds, most_seconds + 1);
 }
 
-double CpuSeconds()
+double SpentSeconds()
 {
+	static const auto started = std::chrono::steady_clock::now();
 	rusage usage;
 	getrusage(RUSAGE_SELF, &usage);
 	const auto seconds = [](const timeval &time) {
 		return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
 	};
-	return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+	const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
+	return std::max(seconds(usage.ru_utime) + seconds(usage.ru_stime), elapsed.count() * kElapsedPart);
 }
 
 double PeakMb()

@@ -23,7 +23,11 @@ void BecomeBackground();
  */
 void LimitResources(size_t memory, double seconds);
 
-double CpuSeconds(); /* used so far, by all threads */
+/*
+ * Processor time of all threads, or a part of the time that has passed, whichever is more: beside a busy server we get
+ * next to none, and who waits for us will not wait for ever.
+ */
+double SpentSeconds();
 double PeakMb();     /* of resident memory */
 
 }  // namespace wlm::trainer

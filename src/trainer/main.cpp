@@ -45,6 +45,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/learn/blob_format.hpp"
 #include "core/learn/model_blob.hpp"
 #include "trainer/limits.hpp"
 #include "trainer/samples.hpp"
@@ -62,8 +63,8 @@ constexpr const char *kUsage =
 	"  --experts LIST   which models to train, with commas between: trees, graph (default both)\n"
 	"  --seed N         the same samples and seed give the same models (default 1)\n"
 	"  --memory MB      limit of memory (default 512, at least 16)\n"
-	"  --seconds S      limit of processor time; the best models so far are written (default 600)\n"
-	"  --start FILE     models to go on from\n"
+	"  --seconds S      limit of processor time, about; the best models so far are written (default 600)\n"
+	"  --start FILE     models to go on from; - takes the one that stands before the samples on standard input\n"
 	"  --input FILE     read samples from there\n"
 	"  --output FILE    write models to there\n"
 	"  --help, --version\n";
@@ -71,6 +72,7 @@ constexpr int kWrongArguments = 2;
 constexpr size_t kMegabyte = size_t{1} << 20;
 constexpr size_t kGarbageBytes = 10000;
 constexpr size_t kHogBytes = 4 * kMegabyte;
+constexpr size_t kMostStartBytes = 64 * kMegabyte;
 
 struct Arguments {
 	std::vector<ModelId> experts = {kTreesModel, kGraphModel};
@@ -129,7 +131,7 @@ std::optional<int> ParseArguments(int argc, char **argv, Arguments *arguments)
 			case kExperts: ok = ParseExperts(optarg, &arguments->experts); break;
 			case kSeed: ok = ParseNumber<uint64_t>(optarg, 0, UINT64_MAX, &arguments->seed); break;
 			case kMemory:
-				ok = ParseNumber<size_t>(optarg, 16, kMegabyte, &megabytes);
+				ok = ParseNumber<size_t>(optarg, 16, size_t{1} << 24, &megabytes);
 				arguments->memory = megabytes * kMegabyte;
 				break;
 			case kSeconds: ok = ParseNumber(optarg, 0.01, 1e7, &arguments->seconds); break;
@@ -183,15 +185,32 @@ void Misbehave(FILE *output)
 	}
 }
 
-/* The model of a file of blobs; empty if it holds none of this kind. */
-std::vector<std::byte> ReadStart(const std::string &name, ModelId which)
+/* The blobs to go on from: those of a file, or with "-" the one that stands before the samples on standard input. */
+std::string ReadStart(const std::string &name)
 {
 	if (name.empty())
 		return {};
-	std::ifstream file(name, std::ios::binary);
-	const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-	if (!file.is_open())
-		throw std::runtime_error("could not read " + name);
+	if (name != "-") {
+		std::ifstream file(name, std::ios::binary);
+		if (!file.is_open())
+			throw std::runtime_error("could not read " + name);
+		return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+	}
+	std::string blob(kBlobHeaderBytes, '\0');
+	std::cin.read(blob.data(), static_cast<std::streamsize>(blob.size()));
+	const size_t length = std::cin ? BlobLength(std::as_bytes(std::span(blob))) : 0;
+	if (length == 0 || length > kMostStartBytes)
+		throw std::runtime_error("no model stands before the samples");
+	blob.resize(length);
+	std::cin.read(blob.data() + kBlobHeaderBytes, static_cast<std::streamsize>(length - kBlobHeaderBytes));
+	if (!std::cin)
+		throw std::runtime_error("the model before the samples is cut short");
+	return blob;
+}
+
+/* The model among blobs; empty if there is none of this kind. `name` is for messages. */
+std::vector<std::byte> FindStart(const std::string &bytes, const std::string &name, ModelId which)
+{
 	auto rest = std::as_bytes(std::span(bytes));
 	while (!rest.empty()) {
 		const size_t length = BlobLength(rest);
@@ -210,7 +229,8 @@ std::vector<std::byte> ReadStart(const std::string &name, ModelId which)
 	return {};
 }
 
-void TrainOne(ModelId which, const Samples &samples, const Arguments &arguments, double seconds, FILE *output)
+void TrainOne(ModelId which, const Samples &samples, const std::string &start, const Arguments &arguments, double seconds,
+              FILE *output)
 {
 	const char *name = ModelName(which);
 	Options options;
@@ -218,7 +238,7 @@ void TrainOne(ModelId which, const Samples &samples, const Arguments &arguments,
 	options.seconds = seconds;
 	options.progress = [name](double done, double loss) { std::fprintf(stderr, "progress %s %.3f %.5g\n", name, done, loss); };
 	if (which == kGraphModel)
-		options.start = ReadStart(arguments.start, which);
+		options.start = FindStart(start, arguments.start, which);
 	Report report;
 	const std::vector<std::byte> model =
 		which == kGraphModel ? TrainGraph(samples, options, &report) : TrainTrees(samples, options, &report);
@@ -276,10 +296,12 @@ bool Succeeds(std::span<const ModelId> experts, const Step &step)
 int Run(const Arguments &arguments)
 {
 	Samples samples;
+	std::string start;
 	FILE *output = stdout;
 	const bool ready = Succeeds(arguments.experts, [&] {
 		if (!arguments.output.empty() && (output = std::fopen(arguments.output.c_str(), "wb")) == nullptr)
 			throw std::runtime_error("could not write " + arguments.output);
+		start = ReadStart(arguments.start);
 		samples = ReadInput(arguments);
 		Misbehave(output);
 	});
@@ -288,10 +310,10 @@ int Run(const Arguments &arguments)
 	bool all = true;
 	for (size_t i = 0; i < arguments.experts.size(); i++) {
 		/* what is left is shared by those who are left */
-		const double left = std::max(arguments.seconds - CpuSeconds(), 0.01 * arguments.seconds);
+		const double left = std::max(arguments.seconds - SpentSeconds(), 0.01 * arguments.seconds);
 		const double seconds = left / static_cast<double>(arguments.experts.size() - i);
 		all &= Succeeds(std::span(arguments.experts).subspan(i, 1),
-		                [&] { TrainOne(arguments.experts[i], samples, arguments, seconds, output); });
+		                [&] { TrainOne(arguments.experts[i], samples, start, arguments, seconds, output); });
 	}
 	return all ? 0 : 1;
 }

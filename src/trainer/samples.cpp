@@ -187,6 +187,14 @@ void Samples::Get(size_t index, Sample *sample) const
 		throw std::runtime_error("a sample in memory is damaged");
 }
 
+float MissingWorkers(const Sample &sample, float processes)
+{
+	const float planned = sample.graph.planned_workers;
+	if (!(processes > 1) || !(planned > 0) || !(sample.workers_launched >= 0) || !(sample.workers_launched < planned))
+		return 1;
+	return processes / (1 + (processes - 1) * sample.workers_launched / planned);
+}
+
 Samples ReadSamples(std::istream &input, size_t memory, int64_t *skipped)
 {
 	/* touched only as far as it is used */

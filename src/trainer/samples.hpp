@@ -34,6 +34,12 @@ class Samples {
 };
 
 /*
+ * What the time of something that `processes` share has to be multiplied with where fewer workers were launched than
+ * planned, at least 1: costs are those of one process among all that were planned.
+ */
+float MissingWorkers(const Sample &sample, float processes);
+
+/*
  * Binary samples, or lines of "\x" and hexadecimal digits as psql prints bytea, streamed through a SamplePool of
  * `memory` bytes. Damaged records are skipped and counted in *skipped. Throws std::runtime_error if nothing is left.
  */

@@ -5,6 +5,8 @@
  */
 #include "trainer/trees_data.hpp"
 
+#include "trainer/samples.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -26,15 +28,6 @@ float Weight(const Sample &sample)
 void Append(const TreesRow &row, int num_features, std::vector<float> *x)
 {
 	x->insert(x->end(), row.x.begin(), row.x.begin() + num_features);
-}
-
-/* Costs are those of one process among all that were planned; with fewer, each had more to do. */
-float MissingWorkers(const Sample &sample, float processes)
-{
-	const float planned = sample.graph.planned_workers;
-	if (!(processes > 1) || !(planned > 0) || !(sample.workers_launched >= 0) || !(sample.workers_launched < planned))
-		return 1;
-	return processes / (1 + (processes - 1) * sample.workers_launched / planned);
 }
 
 float Variance(float variance)
@@ -142,7 +135,7 @@ std::vector<size_t> ChoosePlans(const std::vector<PlanKey> &plans, size_t most, 
 	std::vector<size_t> chosen;
 	for (size_t i = 0; i < std::min(most, candidates.size()); i++)
 		chosen.push_back(candidates[i].index);
-	std::sort(chosen.begin(), chosen.end());
+	/* in the order of turns: whoever has to stop early has taken evenly from all templates */
 	return chosen;
 }
 

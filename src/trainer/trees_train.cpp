@@ -63,7 +63,7 @@ Target MakeTarget(TreesRows *rows)
 class Trainer {
   public:
 	Trainer(TreesData *data, const Options &options, Report *report)
-		: data_(*data), options_(options), report_(report), start_(CpuSeconds())
+		: data_(*data), options_(options), report_(report), start_(SpentSeconds())
 	{
 	}
 
@@ -82,12 +82,12 @@ class Trainer {
 		}
 		report_->samples = data_.num_samples();
 		report_->loss = loss / static_cast<double>(members.size());
-		report_->seconds = CpuSeconds() - start_;
+		report_->seconds = SpentSeconds() - start_;
 		return PackTrees(members, samples);
 	}
 
   private:
-	bool OutOfTime() const { return CpuSeconds() - start_ > options_.seconds; }
+	bool OutOfTime() const { return SpentSeconds() - start_ > options_.seconds; }
 
 	const std::vector<TreesLabel> &Labels(int target) const
 	{

@@ -75,7 +75,8 @@ bool ObserveDrift(DriftState *state, const Experience &experience) noexcept
 	const float error = LogMs(experience.time_ms) - experience.time.mean;
 	if (TimeIsLowerBound(experience) && error <= 0)
 		return false;
-	return Observe(state, std::fabs(error) / std::max(experience.time.Deviation(), kLeastDeviation));
+	/* not in predicted deviations: calibration widens those as fast as errors grow, and would hide it; ranks need no unit */
+	return Observe(state, std::fabs(error));
 }
 
 }  // namespace wlm

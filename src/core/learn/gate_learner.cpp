@@ -54,6 +54,7 @@ struct Learning {
 	GateView view;
 	GateWeights gradient;
 	GateQuery query;
+	float role_weight; /* of what the network learns; whom to believe follows recent errors, whoever made them */
 	bool has_gradient;
 };
 
@@ -156,7 +157,8 @@ void Score(Learning *learning, Target which, const Estimate answers[kNumExperts]
 	float *usual = &learning->view.loss[target];
 	const float unit = std::max(*usual, kLeastUnit);
 	if (trains && trace.num_usable > 1)
-		AddGradient(learning, which, trace, answers, network_mean, ErrorOf(network_mean, outcome), unit, weight);
+		AddGradient(learning, which, trace, answers, network_mean, ErrorOf(network_mean, outcome), unit,
+		            weight * learning->role_weight);
 	/* who is alone cannot be compared */
 	if (trace.num_usable > 1) {
 		UpdateChoices(learning->view.choices[target], awake, losses, unit, weight);
@@ -193,7 +195,7 @@ void Descend(GateModel *gate, Learning *learning, float weight) noexcept
 	std::memcpy(&learning->view.weights, weights, sizeof weights);
 }
 
-void ScoreOperators(Learning *learning, const Experience &experience, float weight) noexcept
+void ScoreOperators(Learning *learning, const Experience &experience) noexcept
 {
 	int observed = 0;
 	for (int i = 0; i < NumOperators(experience); i++)
@@ -201,7 +203,7 @@ void ScoreOperators(Learning *learning, const Experience &experience, float weig
 	if (observed == 0)
 		return;
 	/* operators of one plan err together: all of them count little more than one */
-	const float each = weight / std::sqrt(static_cast<float>(observed));
+	const float each = 1 / std::sqrt(static_cast<float>(observed));
 	const int stride = (observed + kMostTrained - 1) / kMostTrained;
 	int seen = 0;
 	for (int i = 0; i < NumOperators(experience); i++) {
@@ -219,8 +221,8 @@ void LearnGate(GateModel *gate, RecallStore *recall, const Experience &experienc
 {
 	if (gate == nullptr || !WasRun(experience) || !(weight > 0))
 		return;
-	weight = std::min(weight, 1.0f);
 	Learning learning{};
+	learning.role_weight = std::min(weight, 1.0f);
 	std::memcpy(&learning.view, &gate->view, sizeof(GateView));
 	learning.query =
 		MakeGateQuery(experience.familiarity, experience.novelty, experience.total_cost, experience.num_nodes);
@@ -229,13 +231,13 @@ void LearnGate(GateModel *gate, RecallStore *recall, const Experience &experienc
 
 	if (IsQuantity(experience.time_ms))
 		Score(&learning, Target::kTime, experience.time_answers,
-		      {LogMs(experience.time_ms), TimeIsLowerBound(experience)}, weight, true, &learning.query.losses.time);
+		      {LogMs(experience.time_ms), TimeIsLowerBound(experience)}, 1, true, &learning.query.losses.time);
 	if (IsQuantity(experience.query_memory_kb))
 		Score(&learning, Target::kQueryMemory, experience.query_memory_answers,
-		      {LogKb(experience.query_memory_kb), QueryMemoryIsLowerBound(experience)}, weight, true, nullptr);
-	ScoreOperators(&learning, experience, weight);
+		      {LogKb(experience.query_memory_kb), QueryMemoryIsLowerBound(experience)}, 1, true, nullptr);
+	ScoreOperators(&learning, experience);
 	if (learning.has_gradient)
-		Descend(gate, &learning, weight);
+		Descend(gate, &learning, learning.role_weight);
 
 	gate->sequence.BeginWrite();
 	shared_words::Store(&gate->view, &learning.view, sizeof(GateView));

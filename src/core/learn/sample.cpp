@@ -85,6 +85,9 @@ float PooledVariance(float variance, float n, float other_variance, float m, dou
 	return std::clamp(static_cast<float>(pooled), 0.0f, kMostLogVariance);
 }
 
+/* As fast as recall does: what is older counts as this many executions at most, so that a changed world is learned. */
+constexpr float kMostRemembered = 30;
+
 float SumOfWeights(float n, float m) noexcept { return std::min(n + m, kMostExecutions); }
 
 void ClearLabel(OperatorLabel *label) noexcept
@@ -150,18 +153,17 @@ bool SameShape(const PlanGraph &a, const PlanGraph &b) noexcept
 	return true;
 }
 
-void FoldLabel(OperatorLabel *label, float executions, const OperatorLabel &other, float other_executions) noexcept
+void FoldLabel(OperatorLabel *label, const OperatorLabel &other) noexcept
 {
-	label->log_needed_kb =
-		PooledMean(label->log_needed_kb, label->needed_weight, other.log_needed_kb, other.needed_weight);
+	const float needed = std::min(label->needed_weight, kMostRemembered);
+	const float spills = std::min(label->spills, kMostRemembered);
+	label->log_needed_kb = PooledMean(label->log_needed_kb, needed, other.log_needed_kb, other.needed_weight);
 	label->needed_weight = SumOfWeights(label->needed_weight, other.needed_weight);
 	label->log_bound_kb = std::max(label->log_bound_kb, other.log_bound_kb);
-	label->log_temp_kb = PooledMean(label->log_temp_kb, label->spills, other.log_temp_kb, other.spills);
+	label->log_temp_kb = PooledMean(label->log_temp_kb, spills, other.log_temp_kb, other.spills);
+	/* of executions that spilled, like what they wrote */
+	label->log_limit_kb = PooledMean(label->log_limit_kb, spills, other.log_limit_kb, other.spills);
 	label->spills = SumOfWeights(label->spills, other.spills);
-	if (label->log_limit_kb <= kLeastLogKb)
-		label->log_limit_kb = other.log_limit_kb;
-	else if (other.log_limit_kb > kLeastLogKb)
-		label->log_limit_kb = PooledMean(label->log_limit_kb, executions, other.log_limit_kb, other_executions);
 }
 
 void PutNode(BlobWriter *writer, const PlanNode &node) noexcept
@@ -349,20 +351,23 @@ void FoldSample(Sample *sample, const Sample &other) noexcept
 		return;
 	}
 	const float between_means = other.log_ms - sample->log_ms;
-	sample->log_ms_variance = PooledVariance(sample->log_ms_variance, sample->time_weight, other.log_ms_variance,
-	                                         other.time_weight, between_means);
-	sample->log_ms = PooledMean(sample->log_ms, sample->time_weight, other.log_ms, other.time_weight);
+	const float times = std::min(sample->time_weight, kMostRemembered);
+	const float query_kbs = std::min(sample->query_kb_weight, kMostRemembered);
+	const float executions = std::min(sample->executions, kMostRemembered);
+	sample->log_ms_variance =
+		PooledVariance(sample->log_ms_variance, times, other.log_ms_variance, other.time_weight, between_means);
+	sample->log_ms = PooledMean(sample->log_ms, times, other.log_ms, other.time_weight);
 	sample->time_weight = SumOfWeights(sample->time_weight, other.time_weight);
 	sample->log_ms_bound = std::max(sample->log_ms_bound, other.log_ms_bound);
 	sample->log_query_kb =
-		PooledMean(sample->log_query_kb, sample->query_kb_weight, other.log_query_kb, other.query_kb_weight);
+		PooledMean(sample->log_query_kb, query_kbs, other.log_query_kb, other.query_kb_weight);
 	sample->query_kb_weight = SumOfWeights(sample->query_kb_weight, other.query_kb_weight);
 	sample->workers_launched =
-		PooledMean(sample->workers_launched, sample->executions, other.workers_launched, other.executions);
+		PooledMean(sample->workers_launched, executions, other.workers_launched, other.executions);
 	for (int i = 0; i < sample->graph.num_memory_nodes; i++)
-		FoldLabel(&sample->operators[i], sample->executions, other.operators[i], other.executions);
+		FoldLabel(&sample->operators[i], other.operators[i]);
 
-	/* whoever ran it most often answers for it */
+	/* one execution after the other, a plan stays with the role that ran it first: nobody takes it over by repeating it */
 	if (other.executions > sample->executions) {
 		sample->role = other.role;
 		sample->database = other.database;

@@ -153,8 +153,8 @@ uint64_t CategoriesOf(const PlanNode &node) noexcept
 	return bits;
 }
 
-/* A sub-plan's cost is that of one call; its parent's holds all calls. */
-bool IsCalled(NodeRole role) noexcept { return role == NodeRole::kSubPlan || role == NodeRole::kHashedSubPlan; }
+/* A sub-plan's cost is that of one call; its parent's holds all calls. A hashed one is run once, and its parent's holds that. */
+bool IsCalled(NodeRole role) noexcept { return role == NodeRole::kSubPlan; }
 
 void GatherFromChildren(const PlanGraph &graph, Flow *flows) noexcept
 {

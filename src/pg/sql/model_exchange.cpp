@@ -20,6 +20,7 @@ extern "C" {
 #include "pg/shared_state.hpp"
 #include "pg/sql/models.hpp"
 #include "pg/worker/model_table.hpp"
+#include "pg/worker/training.hpp"
 #include "pg/worker/published_models.hpp"
 
 namespace wlm {
@@ -153,6 +154,8 @@ WLM_FUNCTION(wlm_import_model)
 	wlm::InsertModelRow({which, "champion", 0, 0, "{\"imported\": true}", nullptr, bytes});
 	wlm::PutReturnedModels(set);
 	wlm::PublishAtCommit(which, bytes);
+	if (which == wlm::kGraphModel)
+		wlm::PublishNeighboursOf(bytes);
 	wlm::DropOldModels(which);
 	SPI_finish();
 	return static_cast<Datum>(0);

@@ -264,6 +264,8 @@ WLM_FUNCTION(wlm_rollback)
 	                      wlm::kReturnedModelColumns), SPI_OK_UPDATE_RETURNING, 2, types, values);
 	wlm::PutReturnedModels(set);
 	wlm::PublishAtCommit(which, bytes);
+	if (which == wlm::kGraphModel)
+		wlm::PublishNeighboursOf(bytes);
 	SPI_finish();
 	return static_cast<Datum>(0);
 }

@@ -75,6 +75,8 @@ void ResetModels()
 {
 	auto *fresh = static_cast<PlannerModel *>(palloc0(sizeof(PlannerModel)));
 
+	ForgetPending();
+	pg_atomic_fetch_add_u32(&shared->model_resets, 1);
 	InitPlannerModel(fresh);
 	const ModelBytes bytes = BytesOf(*fresh);
 
@@ -122,10 +124,10 @@ WLM_FUNCTION(wlm_reset)
 	if (target->models || target->history)
 		wlm::RequireConfiguredDatabase("reset()");
 	/* Tables first: they can fail, shared memory cannot. */
+	if (target->models)
+		wlm::RunCommand("DELETE FROM wlm.model"); /* first: train() locks it before it reads history */
 	if (target->history)
 		wlm::RunCommand("TRUNCATE wlm.history, wlm.history_operator, wlm.plan");
-	if (target->models)
-		wlm::RunCommand("DELETE FROM wlm.model");
 	wlm::DiscardPending(target->models, target->history);
 	if (target->models)
 		wlm::ResetModels();

@@ -190,13 +190,16 @@ uint32 TasksToDo(const Launcher &launcher, double now_ms)
 	return tasks;
 }
 
-/* The configuration is replicated; that it has changed is not. */
+/* The configuration is replicated; that it has changed is not. Models and history are read once, as on a primary. */
 uint32 TasksOnStandby(const Launcher &launcher, double now_ms)
 {
 	if (launcher.worker_started_ms > 0 && now_ms - launcher.worker_started_ms < kStandbyMs)
 		return 0;
 	pg_atomic_fetch_add_u32(&shared->workload_requested, 1);
-	return kLoadWorkload;
+	LWLockAcquire(shared->state_lock, LW_SHARED);
+	const bool replayed = shared->replayed;
+	LWLockRelease(shared->state_lock);
+	return replayed ? kLoadWorkload : kLoadWorkload | kReplay;
 }
 
 /* False without a free worker process: then everything waits; backends keep what they have. */
@@ -269,6 +272,8 @@ void StartTraining(Launcher *launcher)
 {
 	const double now_ms = NowMs();
 
+	/* wlm.reset() begins to count anew */
+	launcher->trained_at = std::min(launcher->trained_at, pg_atomic_read_u64(&shared->counters.experiences));
 	if (!HasEnded(&launcher->trainer) || !IsTimeToTrain(*launcher, now_ms) ||
 	    !Register("pg_wlm trainer", kTrain, &launcher->trainer))
 		return;

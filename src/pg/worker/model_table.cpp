@@ -100,7 +100,7 @@ void DropOldModels(ModelId which)
 	ExecuteSpi("UPDATE wlm.model SET content = NULL WHERE expert = $1 AND state <> 'champion' AND content IS NOT NULL "
 	        "AND version NOT IN (SELECT version FROM wlm.model WHERE expert = $1 AND state = 'retired' "
 	        "AND content IS NOT NULL ORDER BY version DESC LIMIT 3)", SPI_OK_UPDATE, lengthof(types), types, values);
-	ExecuteSpi("DELETE FROM wlm.model WHERE expert = $1 AND state <> 'champion' AND version NOT IN "
+	ExecuteSpi("DELETE FROM wlm.model WHERE expert = $1 AND state <> 'champion' AND content IS NULL AND version NOT IN "
 	        "(SELECT version FROM wlm.model WHERE expert = $1 ORDER BY version DESC LIMIT 10)",
 	        SPI_OK_DELETE, lengthof(types), types, values);
 }

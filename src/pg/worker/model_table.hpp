@@ -45,7 +45,7 @@ void InsertModelRow(const ModelRow &row);
  */
 void RetireChampion(ModelId which);
 
-/* Contents are large: the three newest retired ones are enough to go back to, ten rows to look at. */
+/* Contents are large: the three newest retired ones are enough to go back to, and of the others ten rows to look at. */
 void DropOldModels(ModelId which);
 
 }  // namespace wlm

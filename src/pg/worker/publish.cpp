@@ -107,12 +107,6 @@ void Publish(ModelId which, const ModelBytes &bytes)
 		CountProblem(problem);
 }
 
-void Forget()
-{
-	for (Pending &each : pending)
-		each = {};
-}
-
 void AtTransactionEnd(XactEvent event, void *)
 {
 	switch (event) {
@@ -122,11 +116,11 @@ void AtTransactionEnd(XactEvent event, void *)
 			if (pending[which].bytes.data != nullptr)
 				Publish(static_cast<ModelId>(which), pending[which].bytes);
 		}
-		Forget();
+		ForgetPending();
 		break;
 	case XACT_EVENT_ABORT:
 	case XACT_EVENT_PREPARE:
-		Forget();
+		ForgetPending();
 		break;
 	case XACT_EVENT_PRE_PREPARE:
 		for (const Pending &each : pending) {
@@ -153,6 +147,12 @@ void AtSubtransactionEnd(SubXactEvent event, SubTransactionId mine, SubTransacti
 }
 
 }  // namespace
+
+void ForgetPending()
+{
+	for (Pending &each : pending)
+		each = {};
+}
 
 ModelBytes AlignedCopy(const void *data, size_t size)
 {

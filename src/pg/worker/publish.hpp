@@ -41,5 +41,7 @@ const char *CheckBytes(ModelId which, const ModelBytes &bytes);
 
 /* Copies the bytes and publishes them if the transaction commits. */
 void PublishAtCommit(ModelId which, const ModelBytes &bytes);
+/* What waits for the commit is not published. */
+void ForgetPending();
 
 }  // namespace wlm

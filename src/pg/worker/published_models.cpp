@@ -110,8 +110,10 @@ uint32 FreeBuffer(ModelId which, int attempts = kPublishAttempts)
 
 	pg_memory_barrier();
 	for (int attempt = 0; attempt < attempts; attempt++) {
-		if (!IsRead(index, number))
+		if (!IsRead(index, number)) {
+			pg_memory_barrier();
 			return number;
+		}
 		pg_usleep(kPublishPauseUs);
 	}
 	return 0;
@@ -227,7 +229,7 @@ ModelsInUse::ModelsInUse()
 
 ModelsInUse::~ModelsInUse()
 {
-	pg_write_barrier();
+	pg_memory_barrier(); /* all reads are over */
 	pg_atomic_write_u32(MarkOf(OwnProcNumber()), 0);
 }
 

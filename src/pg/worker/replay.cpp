@@ -60,6 +60,7 @@ struct Champion {
 struct ReplayState {
 	TimestampTz learned_to[kNumModels];
 	int64 count;
+	RoleShares role_shares;          /* history tells roles apart by name, the ring by OID */
 	const GraphModel *graph;         /* a copy of what is in use; null = none */
 	NeighbourStore *neighbours;      /* to be published at the end */
 	std::span<std::byte> neighbours_memory;
@@ -169,12 +170,12 @@ void LearnAgain(void *context, Experience &experience, const PlanGraph *graph)
 	const LearningModels models = {
 		.planner = experience.finished_at > state->learned_to[kPlannerModel] ? planner_model : nullptr,
 		.recall = experience.finished_at > state->learned_to[kRecallModel] ? recall_store : nullptr,
-		.gate = gate_model,
+		.gate = experience.finished_at > state->learned_to[kGateModel] ? gate_model : nullptr,
 		.accuracy = accuracy,
 	};
 
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
-	Learn(models, experience, WeightOfRole(&shared->role_shares, experience.role_oid));
+	Learn(models, experience, WeightOfRole(&state->role_shares, experience.role_oid));
 	LWLockRelease(shared->learn_lock);
 	if (graph != nullptr && state->neighbours != nullptr && experience.final_state == FinalState::kCompleted) {
 		PredictAgain({.graph = state->graph}, graph, &experience);

@@ -60,6 +60,7 @@ void Fetch(StoredGraphs *graphs, Entry *entry)
 
 	entry->num_nodes = 0;
 	entry->nodes = nullptr;
+	graphs->bytes += sizeof(Entry);
 	if (SPI_execute_plan(graphs->query, values, nullptr, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read wlm.plan");
 	if (SPI_processed == 1) {

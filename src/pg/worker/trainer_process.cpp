@@ -21,6 +21,8 @@
 extern "C" {
 #include "miscadmin.h"
 #include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
 }
 
 #include "pg/settings.hpp"
@@ -69,12 +71,13 @@ void CloseEnd(Child *child, int which)
 	child->ends[which] = -1;
 }
 
-/* No zombie, no descriptor and no process stays behind. */
+/* No zombie, no descriptor and no process stays behind, whatever it has started itself. */
 void Abandon(Child *child)
 {
 	for (int i = 0; i < kNumPipes; i++)
 		CloseEnd(child, i);
 	if (child->pid > 0) {
+		kill(-child->pid, SIGKILL);
 		kill(child->pid, SIGKILL);
 		while (waitpid(child->pid, nullptr, 0) < 0 && errno == EINTR)
 			;
@@ -83,6 +86,8 @@ void Abandon(Child *child)
 	for (; child->reserved > 0; child->reserved--)
 		ReleaseExternalFD();
 }
+
+void AbandonAtExit(int, Datum child) { Abandon(reinterpret_cast<Child *>(DatumGetPointer(child))); }
 
 bool OpenPipes(Child *child, int theirs[kNumPipes])
 {
@@ -110,6 +115,9 @@ bool Spawn(Child *child, char *const arguments[], const int theirs[kNumPipes])
 		return false;
 	for (int i = 0; i < kNumPipes; i++)
 		posix_spawn_file_actions_adddup2(&actions, theirs[i], i);
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+	posix_spawn_file_actions_addclosefrom_np(&actions, kNumPipes); /* not all of the server's are marked close-on-exec */
+#endif
 	sigemptyset(&none);
 	sigfillset(&all);
 	posix_spawnattr_setsigmask(&attributes, &none);
@@ -137,8 +145,8 @@ bool Start(const TrainerRequest &request, Child *child, TrainerOutput *output)
 	snprintf(seed, sizeof seed, "%llu", static_cast<unsigned long long>(request.seed));
 	snprintf(memory, sizeof memory, "%d", request.memory_mb);
 	snprintf(seconds, sizeof seconds, "%d", request.seconds);
-	const char *arguments[] = {path, "--experts", request.experts, "--seed", seed, "--memory", memory,
-	                           "--seconds", seconds, nullptr};
+	const char *arguments[] = {path, "--experts", request.experts, "--seed", seed, "--memory", memory, "--seconds", seconds,
+	                           request.start_first ? "--start" : nullptr, "-", nullptr};
 
 	for (; child->reserved < kNumPipes; child->reserved++)
 		ReserveExternalFD();
@@ -149,7 +157,7 @@ bool Start(const TrainerRequest &request, Child *child, TrainerOutput *output)
 		if (end >= 0)
 			close(end);
 	if (!started) {
-		char text[sizeof output->error];
+		char text[sizeof path + 256];
 		snprintf(text, sizeof text, "could not start \"%s\": %s", path, strerror(error));
 		SetError(output, text);
 	}
@@ -200,7 +208,7 @@ void ReadModels(const TrainerRequest &request, Child *child, TrainerOutput *outp
 	}
 }
 
-/* "progress <expert> <done> <loss>"; of anything else the last that says "failed" is kept. */
+/* "progress <expert> <done> <loss>" and "failed <expert>: <reason>"; anything else is some library's. */
 void TakeLine(const TrainerRequest &request, const char *line, TrainerOutput *output)
 {
 	char expert[32];
@@ -209,8 +217,8 @@ void TakeLine(const TrainerRequest &request, const char *line, TrainerOutput *ou
 
 	if (sscanf(line, "progress %31s %lf %lf", expert, &done, &loss) == 3)
 		request.progress(request.context, expert, done, loss);
-	else if (strncmp(line, "failed ", 7) == 0)
-		SetError(output, line + 7);
+	else if (strncmp(line, "failed ", 7) == 0 && output->num_failures < kMostTrainerFailures)
+		strlcpy(output->failures[output->num_failures++], line + 7, sizeof output->failures[0]);
 }
 
 void ReadMessages(const TrainerRequest &request, Child *child, TrainerOutput *output)
@@ -230,8 +238,9 @@ void ReadMessages(const TrainerRequest &request, Child *child, TrainerOutput *ou
 				child->line[child->line_length] = '\0';
 				TakeLine(request, child->line, output);
 				child->line_length = 0;
-			} else if (child->line_length < sizeof child->line - 1 && buffer[i] != '\0') {
-				child->line[child->line_length++] = buffer[i];
+			} else if (child->line_length < sizeof child->line - 1) {
+				/* it goes to a table and to clients: no control characters, nothing that is no text in their encoding */
+				child->line[child->line_length++] = buffer[i] >= ' ' && buffer[i] <= '~' ? buffer[i] : '?';
 			}
 		}
 	}
@@ -244,6 +253,8 @@ void Converse(const TrainerRequest &request, Child *child, TrainerOutput *output
 		pollfd polled[kNumPipes];
 
 		CHECK_FOR_INTERRUPTS();
+		if (!PostmasterIsAlive())
+			proc_exit(1);
 		if (Now() > child->deadline) {
 			SetError(output, "the trainer did not end in time");
 			return;
@@ -313,7 +324,8 @@ void RunTrainer(const TrainerRequest &request, TrainerOutput *output)
 	for (int &end : child.ends)
 		end = -1;
 	child.deadline = Now() + 2.0 * request.seconds + kGraceSeconds;
-	PG_TRY();
+	/* Also for FATAL: a trainer that outlives us would be an unknown child of a postmaster that is process 1. */
+	PG_ENSURE_ERROR_CLEANUP(AbandonAtExit, PointerGetDatum(&child));
 	{
 		if (Start(request, &child, output)) {
 			Converse(request, &child, output);
@@ -321,11 +333,8 @@ void RunTrainer(const TrainerRequest &request, TrainerOutput *output)
 				Reap(&child, output);
 		}
 	}
-	PG_FINALLY();
-	{
-		Abandon(&child);
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(AbandonAtExit, PointerGetDatum(&child));
+	Abandon(&child);
 }
 
 }  // namespace wlm

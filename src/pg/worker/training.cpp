@@ -61,6 +61,7 @@ struct Training {
 	SamplePool *pool;
 	int num_training;          /* samples before that are learned from, from there on judged */
 	int64 statements;          /* that were read */
+	uint32 resets;             /* of models, when they were read */
 	TimestampTz learned_to;
 	ModelBytes start;          /* the graph model to go on from */
 	TrainerOutput output;
@@ -246,22 +247,17 @@ void AddToNeighbours(void *context, Experience &experience, const PlanGraph *gra
 	AddNeighbour(replay->store, experience);
 }
 
-/* Examples are points of one graph model: with another they are made anew from history. */
-void PublishNeighboursOf(const void *graph_model)
+/* Why the trainer's output does not hold the model. */
+const char *WhyMissing(const TrainerOutput &output, ModelId which)
 {
-	const GraphModel *graph = static_cast<const GraphModel *>(graph_model);
-	const Size bytes = InPlaceCapacity(kNeighboursModel);
-	void *memory = palloc(bytes);
-	uint32 capacity = 1;
+	const size_t length = strlen(ModelName(which));
 
-	while (NeighbourStoreBytes(capacity * 2) <= bytes)
-		capacity *= 2;
-	NeighbourReplay replay = {graph, InitNeighbourStore({static_cast<std::byte *>(memory), bytes}, capacity,
-	                                                    GraphModelVersion(*graph))};
-	if (replay.store == nullptr)
-		return;
-	ForEachExperience("final_state = 'completed'", kReplayedForNeighbours, AddToNeighbours, &replay);
-	PublishAtCommit(kNeighboursModel, BytesOf(kNeighboursModel, {static_cast<std::byte *>(memory), NeighbourStoreBytes(capacity)}));
+	for (int i = 0; i < output.num_failures; i++) {
+		const char *failure = output.failures[i];
+		if (strncmp(failure, ModelName(which), length) == 0 && failure[length] == ':')
+			return failure + length + 1 + strspn(failure + length + 1, " ");
+	}
+	return output.error[0] != '\0' ? output.error : "the trainer returned no such model";
 }
 
 /* One model: checked, judged, stored and perhaps published. */
@@ -273,8 +269,10 @@ void ConcludeModel(Training *training, ModelId which)
 	ModelScore champion;
 	int compared = 0;
 
-	if (bytes.data == nullptr)
-		row.error = training->output.error[0] != '\0' ? training->output.error : "the trainer returned no such model";
+	if (training->resets != pg_atomic_read_u32(&shared->model_resets))
+		row.error = "models were reset while this one was trained";
+	else if (bytes.data == nullptr)
+		row.error = WhyMissing(training->output, which);
 	else
 		row.error = CheckBytes(which, bytes);
 	if (row.error != nullptr) {
@@ -295,12 +293,32 @@ void ConcludeModel(Training *training, ModelId which)
 		RetireChampion(which);
 		PublishAtCommit(which, bytes);
 		if (which == kGraphModel)
-			PublishNeighboursOf(model);
+			PublishNeighboursOf(bytes);
 	}
 	InsertModelRow(row);
 }
 
 }  // namespace
+
+void PublishNeighboursOf(const ModelBytes &bytes)
+{
+	const GraphModel *graph = static_cast<const GraphModel *>(CopyModel(kGraphModel, bytes));
+	const Size size = InPlaceCapacity(kNeighboursModel);
+	void *memory = palloc(size);
+	uint32 capacity = 1;
+
+	if (graph == nullptr)
+		return;
+	while (NeighbourStoreBytes(capacity * 2) <= size)
+		capacity *= 2;
+	NeighbourReplay replay = {graph, InitNeighbourStore({static_cast<std::byte *>(memory), size}, capacity,
+	                                                    GraphModelVersion(*graph))};
+	if (replay.store == nullptr)
+		return;
+	ForEachExperience("final_state = 'completed'", kReplayedForNeighbours, AddToNeighbours, &replay);
+	PublishAtCommit(kNeighboursModel,
+	                BytesOf(kNeighboursModel, {static_cast<std::byte *>(memory), NeighbourStoreBytes(capacity)}));
+}
 
 Training *CollectSamples(ModelId only, const char *reason, const char **problem)
 {
@@ -314,6 +332,7 @@ Training *CollectSamples(ModelId only, const char *reason, const char **problem)
 	training->context = CurrentMemoryContext;
 	for (int which = 0; which < kNumModels; which++)
 		training->wanted[which] = IsTrained(static_cast<ModelId>(which)) && (only == kNumModels || only == which);
+	training->resets = pg_atomic_read_u32(&shared->model_resets);
 	training->pool = NewPool();
 	ForEachExperience(nullptr, setting::history_rows, CollectOne, training);
 	training->pool->SortByFirstSeen();
@@ -348,6 +367,7 @@ void TrainModels(Training *training)
 	request.memory_mb = setting::train_memory_kb / 1024;
 	request.most_output = kMostOutput;
 	request.num_chunks = training->num_training + (training->start.data != nullptr ? 1 : 0);
+	request.start_first = training->start.data != nullptr;
 	request.chunk = ChunkOf;
 	request.progress = NoteProgress;
 	request.context = training;
@@ -367,6 +387,9 @@ void ConcludeTraining(Training *training, void (*put_row)(void *context), void *
 			put_row(context);
 		DropOldModels(static_cast<ModelId>(which));
 	}
+	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
+	shared->drifted = false;
+	LWLockRelease(shared->learn_lock);
 	NoteTrainingEnd(training->output.error);
 }
 

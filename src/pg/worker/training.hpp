@@ -14,6 +14,7 @@
 #include "pg/postgres.hpp"
 
 #include "core/learn/model_blob.hpp"
+#include "pg/worker/publish.hpp"
 
 namespace wlm {
 
@@ -35,6 +36,12 @@ void TrainModels(Training *training);
  * with a snapshot, in the same or another transaction.
  */
 void ConcludeTraining(Training *training, void (*put_row)(void *context), void *context);
+
+/*
+ * The neighbours' examples are points of one graph model: for another one they are made anew from history, and published
+ * with it. `graph` is a blob that has been checked. SPI connected, with a snapshot.
+ */
+void PublishNeighboursOf(const ModelBytes &graph);
 
 /* In a PG_CATCH() around them: says in wlm.training() that this process's training ended by the current ERROR. */
 void NoteTrainingFailure();

@@ -167,9 +167,8 @@ void TrainOnSchedule()
 	const MemoryContext context = AllocSetContextCreate(TopMemoryContext, "pg_wlm training", ALLOCSET_DEFAULT_SIZES);
 	const char *problem;
 
-	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
+	LWLockAcquire(shared->learn_lock, LW_SHARED);
 	const bool drifted = shared->drifted;
-	shared->drifted = false;
 	LWLockRelease(shared->learn_lock);
 
 	BeginWork("collecting samples");
@@ -185,6 +184,7 @@ void TrainOnSchedule()
 	TrainModels(training);
 	pgstat_report_activity(STATE_IDLE, nullptr);
 
+	Override("lock_timeout", "60s"); /* what took so long is worth more patience */
 	BeginWork("judging and publishing models");
 	MemoryContextSwitchTo(context);
 	LockModelTable();
