@@ -40,9 +40,7 @@ GateModel *GateIn(const AlignedBytes &bytes) { return reinterpret_cast<GateModel
 
 void ForgetTheServer(GateModel *gate, const GateModel &fresh)
 {
-	std::memcpy(gate->view.choices, fresh.view.choices, sizeof fresh.view.choices);
-	std::memcpy(gate->view.losses, fresh.view.losses, sizeof fresh.view.losses);
-	std::memcpy(gate->view.loss, fresh.view.loss, sizeof fresh.view.loss);
+	std::memcpy(gate->view.records, fresh.view.records, sizeof fresh.view.records);
 }
 
 /* Adds up weights, to be averaged. */

@@ -286,7 +286,8 @@ TEST_F(GateTest, CensoredOutcomesOnlyPushUp)
 	EXPECT_GT(mean(), before + 0.5f);
 }
 
-TEST_F(GateTest, WeightsScaleTheStep)
+/* One role cannot teach the network faster than its share; whom to believe follows recent errors, whoever made them. */
+TEST_F(GateTest, WeightsScaleTheNetworksStep)
 {
 	GateModel slow;
 	InitGate(&slow);
@@ -294,9 +295,16 @@ TEST_F(GateTest, WeightsScaleTheStep)
 		LearnGate(&gate_, nullptr, *Outcome(100), 1);
 		LearnGate(&slow, nullptr, *Outcome(100), 0.01f);
 	}
-	EXPECT_GT(gate_.view.losses[0].excess[4], 0.5f);
-	EXPECT_LT(slow.view.losses[0].scores[4], 0.11f);
-	EXPECT_NEAR(slow.view.choices[0][0], kGateFloor, kGateFloor / 2);
+	EXPECT_GT(gate_.view.records[0][0].losses.excess[4], 0.5f);
+	EXPECT_EQ(slow.view.records[0][0].losses.scores[4], gate_.view.records[0][0].losses.scores[4]);
+	const auto moved = [](const GateModel &gate) {
+		double sum = 0;
+		for (int e = 0; e < kNumExperts; e++)
+			sum += std::fabs(gate.view.weights.score_query[0][e][7] - FirstGateWeights().score_query[0][e][7]);
+		return sum;
+	};
+	EXPECT_GT(moved(gate_), 0);
+	EXPECT_LT(moved(slow), 0.1 * moved(gate_));
 	const GateView before = slow.view;
 	LearnGate(&slow, nullptr, *Outcome(100), 0);
 	LearnGate(&slow, nullptr, *Outcome(100), kNan);
@@ -381,8 +389,8 @@ TEST_F(GateTest, InsaneModelsAreFound)
 	EXPECT_FALSE(GateModelIsSane(bytes.first(bytes.size() - 1)));
 	EXPECT_FALSE(GateModelIsSane({}));
 	for (const float poison : {kNan, kInf, 1e30f, -1e30f}) {
-		for (float *place : {&gate_.view.weights.score_answer[1][2], &gate_.view.choices[2][1],
-		                     &gate_.view.losses[1].excess[3], &gate_.view.loss[0], &gate_.gradient_mean[7],
+		for (float *place : {&gate_.view.weights.score_answer[1][2], &gate_.view.records[2][1].choices[1],
+		                     &gate_.view.records[1][0].losses.excess[3], &gate_.view.records[0][2].loss, &gate_.gradient_mean[7],
 		                     &gate_.gradient_square[kNumGateWeights - 1]}) {
 			const float good = std::exchange(*place, poison);
 			EXPECT_FALSE(IsSaneNow());
@@ -427,7 +435,7 @@ TEST_F(GateTest, ReadersBesideTheWriterSeeWholeGates)
 			read++;
 			/* every loss is folded with the same outcome: scores of all experts are equal */
 			for (int e = 1; e < kNumExperts; e++)
-				if (view.losses[0].scores[e] != view.losses[0].scores[0])
+				if (view.records[0][0].losses.scores[e] != view.records[0][0].losses.scores[0])
 					torn++;
 		}
 	});

@@ -164,8 +164,11 @@ float Factor(float log_factor) noexcept { return std::exp(std::clamp(log_factor,
 
 Factors FactorsOf(const CalibrationTrack &track, int which) noexcept
 {
-	return {Factor(LoadLog(track.lower) + LoadLog(track.class_lower[which])),
-	        Factor(LoadLog(track.upper) + LoadLog(track.class_upper[which]))};
+	/* that intervals were too wide for plans seen before does not make them too wide for others */
+	const bool seen = which == static_cast<int>(Familiarity::kPlanSeen);
+	const auto shared = [seen](float common) { return seen ? common : std::max(common, 0.0f); };
+	return {Factor(shared(LoadLog(track.lower)) + LoadLog(track.class_lower[which])),
+	        Factor(shared(LoadLog(track.upper)) + LoadLog(track.class_upper[which]))};
 }
 
 int NumScored(const Experience &experience) noexcept

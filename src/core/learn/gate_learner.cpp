@@ -130,7 +130,7 @@ void FoldLoss(ExpertLosses *losses, int expert, float excess, float weight) noex
 void Score(Learning *learning, Target which, const Estimate answers[kNumExperts], const Outcome &outcome, float weight,
            bool trains, ExpertLosses *of_template) noexcept
 {
-	const int target = static_cast<int>(which);
+	GateRecord *record = const_cast<GateRecord *>(&RecordOf(learning->view, which, learning->query));
 	GateTrace trace;
 	TraceGate(learning->view, which, learning->query, answers, &trace);
 	if (trace.num_usable == 0)
@@ -154,19 +154,19 @@ void Score(Learning *learning, Target which, const Estimate answers[kNumExperts]
 	losses[kGateOfNetwork] = Loss(ErrorOf(network_mean, outcome));
 	const float loss = Loss(ErrorOf(mean, outcome));
 
-	float *usual = &learning->view.loss[target];
+	float *usual = &record->loss;
 	const float unit = std::max(*usual, kLeastUnit);
 	if (trains && trace.num_usable > 1)
 		AddGradient(learning, which, trace, answers, network_mean, ErrorOf(network_mean, outcome), unit,
 		            weight * learning->role_weight);
 	/* who is alone cannot be compared */
 	if (trace.num_usable > 1) {
-		UpdateChoices(learning->view.choices[target], awake, losses, unit, weight);
+		UpdateChoices(record->choices, awake, losses, unit, weight);
 		for (int e = 0; e < kNumExperts; e++) {
 			if (!awake[e])
 				continue;
 			const float excess = std::clamp(losses[e] - loss, -kMostExcess, kMostExcess);
-			FoldLoss(&learning->view.losses[target], e, excess, weight);
+			FoldLoss(&record->losses, e, excess, weight);
 			if (of_template != nullptr)
 				FoldLoss(of_template, e, excess, weight);
 		}

@@ -19,7 +19,7 @@ namespace wlm {
 namespace {
 
 /* Another number of experts or inputs is another model. */
-constexpr uint32_t kGateShape = (1u << 24) + (kNumExperts << 20) + (kGateHidden << 12) + (kGateAnswerInputs << 6) + kGateQueryInputs;
+constexpr uint32_t kGateShape = (2u << 24) + (kNumExperts << 20) + (kGateHidden << 12) + (kGateAnswerInputs << 6) + kGateQueryInputs;
 
 constexpr float kMostGateWeight = 100.0f;
 constexpr float kLeastUnit = 0.02f;    /* ln: errors of 2 % are as good as none */
@@ -100,9 +100,10 @@ void FillQuery(const GateQuery &query, float inputs[kGateQueryInputs]) noexcept
 void FillAnswers(const GateView &gate, Target target, const GateQuery &query, const Estimate answers[kNumExperts],
                  GateTrace *trace) noexcept
 {
-	const ExpertLosses &overall = gate.losses[static_cast<int>(target)];
+	const GateRecord &record = RecordOf(gate, target, query);
+	const ExpertLosses &overall = record.losses;
 	const ExpertLosses *of_template = LossesOf(query.losses, target);
-	const float unit = std::max(gate.loss[static_cast<int>(target)], kLeastUnit);
+	const float unit = std::max(record.loss, kLeastUnit);
 	float weight = 0;
 	float consensus = 0;
 	float excess[kNumExperts];
@@ -204,11 +205,12 @@ void InitGate(GateModel *gate) noexcept
 {
 	GateModel fresh{};
 	fresh.view.weights = kFirstWeights;
-	for (int target = 0; target < kNumTargets; target++) {
-		std::fill_n(fresh.view.choices[target], static_cast<int>(kNumExperts), kGateFloor);
-		fresh.view.choices[target][kGateOfNetwork] = 1 - static_cast<int>(kNumExperts) * kGateFloor;
-		fresh.view.loss[target] = 0.3f;
-	}
+	for (auto &target : fresh.view.records)
+		for (GateRecord &record : target) {
+			std::fill_n(record.choices, static_cast<int>(kNumExperts), kGateFloor);
+			record.choices[kGateOfNetwork] = 1 - static_cast<int>(kNumExperts) * kGateFloor;
+			record.loss = 0.3f;
+		}
 	fresh.shape = kGateShape;
 	/* the memory may be new: an odd counter would shut out readers for ever */
 	gate->sequence.value.store((gate->sequence.value.load(std::memory_order_relaxed) + 1) & ~1u,
@@ -247,12 +249,13 @@ bool GateModelIsSane(std::span<const std::byte> bytes) noexcept
 	std::memcpy(weights, &model.view.weights, sizeof weights);
 	if (!Within(weights, kNumGateWeights, -kMostGateWeight, kMostGateWeight) ||
 	    !Within(model.gradient_mean, kNumGateWeights, -1e3f, 1e3f) ||
-	    !Within(model.gradient_square, kNumGateWeights, 0, 1e6f) || !Within(model.view.loss, kNumTargets, 0, kMostExcess))
+	    !Within(model.gradient_square, kNumGateWeights, 0, 1e6f))
 		return false;
-	for (int target = 0; target < kNumTargets; target++)
-		if (!IsSane(model.view.losses[target]) ||
-		    !Within(model.view.choices[target], kGateChoices, kGateFloor / 2, 1.001f))
-			return false;
+	for (const auto &target : model.view.records)
+		for (const GateRecord &record : target)
+			if (!IsSane(record.losses) || !Within(&record.loss, 1, 0, kMostExcess) ||
+			    !Within(record.choices, kGateChoices, kGateFloor / 2, 1.001f))
+				return false;
 	return true;
 }
 
@@ -280,7 +283,7 @@ void TraceGate(const GateView &gate, Target target, const GateQuery &query, cons
 	FillQuery(query, trace->query);
 	FillAnswers(gate, target, query, answers, trace);
 	RunNetwork(gate.weights, static_cast<int>(target), trace);
-	Choose(gate.choices[static_cast<int>(target)], trace);
+	Choose(RecordOf(gate, target, query).choices, trace);
 }
 
 void GateShares(const GateView &gate, Target target, const GateQuery &query, const Estimate answers[kNumExperts],

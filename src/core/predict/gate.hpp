@@ -16,6 +16,8 @@
  * Sources: Jacobs et al. (1991), adaptive mixtures of local experts; Freund et al. (1997),
  * specialists that abstain; Herbster and Warmuth (1998), tracking the best expert; Kingma and Ba (2015), Adam.
  *
+ * Who was right is recorded apart for plans seen before, for their templates and for what was never seen.
+ *
  * Plain data, one writer at a time (gate_learner.cpp); readers copy GateView only.
  */
 #pragma once
@@ -52,12 +54,18 @@ struct GateWeights {
 };
 inline constexpr int kNumGateWeights = sizeof(GateWeights) / sizeof(float);
 
-/* What readers need: under 2 kB. */
+/* Who was right of late, of one target and one familiarity: a stream of repeats says nothing of plans never seen. */
+struct GateRecord {
+	float choices[kGateChoices]; /* level 2: sum to 1, none below the floor */
+	ExpertLosses losses;
+	float loss;                  /* decayed mean of the mixture's own, ln: the unit of excesses */
+};
+inline constexpr int kNumGateRecords = static_cast<int>(Familiarity::kNumFamiliarities);
+
+/* What readers need: under 2.5 kB. */
 struct GateView {
 	GateWeights weights;
-	float choices[kNumTargets][kGateChoices]; /* level 2: sum to 1 per target, none below the floor */
-	ExpertLosses losses[kNumTargets];         /* overall */
-	float loss[kNumTargets];                  /* decayed mean of the mixture's own, ln: the unit of excesses */
+	GateRecord records[kNumTargets][kNumGateRecords];
 };
 
 struct GateModel {
@@ -70,7 +78,7 @@ struct GateModel {
 	uint64_t observations;
 };
 
-static_assert(std::is_trivially_copyable_v<GateView> && sizeof(GateView) < 2048);
+static_assert(std::is_trivially_copyable_v<GateView> && sizeof(GateView) < 2560);
 static_assert(sizeof(GateModel) < 16 * 1024 && alignof(GateModel) <= 8 && offsetof(GateModel, sequence) == 0);
 
 /* A fresh gate mixes as if there were none. */
@@ -93,6 +101,13 @@ struct GateQuery {
 	float log_nodes;
 	TemplateLosses losses;
 };
+inline const GateRecord &RecordOf(const GateView &gate, Target target, const GateQuery &query) noexcept
+{
+	const int familiarity = static_cast<int>(query.familiarity);
+	const bool valid = familiarity >= 0 && familiarity < kNumGateRecords;
+	return gate.records[static_cast<int>(target)][valid ? familiarity : kNumGateRecords - 1];
+}
+
 /* Whatever the numbers are, a query that can be asked about; without losses. */
 GateQuery MakeGateQuery(Familiarity familiarity, float novelty, float total_cost, int num_nodes) noexcept;
 

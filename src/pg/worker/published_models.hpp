@@ -44,7 +44,10 @@ class ModelsInUse {
 	ModelView view_;
 };
 
-/* The model that is in use (of the gate too, which is read otherwise); empty if there is none. learn_lock must be held: then nobody replaces it. */
+/*
+ * The model that is in use (of the gate too, which is read otherwise); empty if there is none. learn_lock must be held:
+ * then nobody replaces it.
+ */
 std::span<const std::byte> InPlaceLocked(ModelId which);
 
 /* Largest model that fits. */

@@ -260,8 +260,8 @@ const char *WhyMissing(const TrainerOutput &output, ModelId which)
 	return output.error[0] != '\0' ? output.error : "the trainer returned no such model";
 }
 
-/* One model: checked, judged, stored and perhaps published. */
-void ConcludeModel(Training *training, ModelId which)
+/* One model: checked, judged, stored and perhaps published. Null, or why it failed. */
+const char *ConcludeModel(Training *training, ModelId which)
 {
 	const ModelBytes bytes = FindBlob(training->output, which);
 	ModelRow row = {which, "challenger", training->statements, training->learned_to, nullptr, nullptr, {nullptr, 0}};
@@ -278,7 +278,7 @@ void ConcludeModel(Training *training, ModelId which)
 	if (row.error != nullptr) {
 		row.state = "failed";
 		InsertModelRow(row);
-		return;
+		return row.error;
 	}
 
 	const void *model = CopyModel(which, bytes);
@@ -296,6 +296,7 @@ void ConcludeModel(Training *training, ModelId which)
 			PublishNeighboursOf(bytes);
 	}
 	InsertModelRow(row);
+	return nullptr;
 }
 
 }  // namespace
@@ -378,11 +379,15 @@ void TrainModels(Training *training)
 
 void ConcludeTraining(Training *training, void (*put_row)(void *context), void *context)
 {
+	const char *problem = training->output.error;
+
 	SetPhase("judging", 0, std::nan(""));
 	for (int which = 0; which < kNumModels; which++) {
 		if (!training->wanted[which])
 			continue;
-		ConcludeModel(training, static_cast<ModelId>(which));
+		const char *error = ConcludeModel(training, static_cast<ModelId>(which));
+		if (error != nullptr && problem[0] == '\0')
+			problem = error;
 		if (put_row != nullptr)
 			put_row(context);
 		DropOldModels(static_cast<ModelId>(which));
@@ -390,7 +395,7 @@ void ConcludeTraining(Training *training, void (*put_row)(void *context), void *
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
 	shared->drifted = false;
 	LWLockRelease(shared->learn_lock);
-	NoteTrainingEnd(training->output.error);
+	NoteTrainingEnd(problem);
 }
 
 void NoteTrainingFailure()
