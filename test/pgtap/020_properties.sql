@@ -63,7 +63,7 @@ CREATE TEMP TABLE n AS SELECT * FROM wlm.neighbours('SELECT count(*) FROM (SELEC
 SELECT cmp_ok(count(*), '<=', 8::bigint, 'up to eight neighbours') FROM n;
 SELECT is_empty($$SELECT * FROM n WHERE distance < 0 OR weight NOT BETWEEN 0 AND 1 OR executions <= 0 OR mean_ms < 0 OR 'NaN' IN (distance, weight, executions, mean_ms)$$, 'of sane numbers');
 SELECT is_empty($$SELECT * FROM n a JOIN n b ON a.rank < b.rank WHERE a.distance > b.distance$$, 'the nearest first');
-SELECT is_empty($$SELECT fingerprint FROM n EXCEPT SELECT fingerprint FROM wlm.plan$$, 'of plans that are known');
+SELECT is_empty($$SELECT fingerprint FROM n GROUP BY 1 HAVING count(*) > 1$$, 'each plan once');
 SELECT is_empty($$SELECT s FROM wlm.export_samples() s WHERE position('pgtap_load'::bytea IN s) > 0$$, 'samples have no names');
 SELECT isnt_empty($$SELECT s FROM wlm.export_samples() s WHERE length(s) BETWEEN 100 AND 65536$$, 'and are bounded');
 SELECT results_eq($$SELECT count(*)::int FROM wlm.export_samples(1)$$, 'VALUES (1)', 'as many as were asked for');
