@@ -19,7 +19,7 @@ namespace wlm {
 namespace {
 
 /* Another number of experts or inputs is another model. */
-constexpr uint32_t kGateShape = (2u << 24) + (kNumExperts << 20) + (kGateHidden << 12) + (kGateAnswerInputs << 6) + kGateQueryInputs;
+constexpr uint32_t kGateShape = (3u << 24) + (kNumExperts << 20) + (kGateHidden << 12) + (kGateAnswerInputs << 6) + kGateQueryInputs;
 
 constexpr float kMostGateWeight = 100.0f;
 constexpr float kLeastUnit = 0.02f;    /* ln: errors of 2 % are as good as none */

@@ -16,7 +16,7 @@
  * Sources: Jacobs et al. (1991), adaptive mixtures of local experts; Freund et al. (1997),
  * specialists that abstain; Herbster and Warmuth (1998), tracking the best expert; Kingma and Ba (2015), Adam.
  *
- * Who was right is recorded apart for plans seen before, for their templates and for what was never seen.
+ * Who was right is recorded apart by how well the plan is known (GateRecord).
  *
  * Plain data, one writer at a time (gate_learner.cpp); readers copy GateView only.
  */
@@ -54,13 +54,18 @@ struct GateWeights {
 };
 inline constexpr int kNumGateWeights = sizeof(GateWeights) / sizeof(float);
 
-/* Who was right of late, of one target and one familiarity: a stream of repeats says nothing of plans never seen. */
+/*
+ * Who was right of late, of one target and one kind of acquaintance: plan seen before, template seen before, neither but
+ * near to what was seen, neither and far from it. A stream of repeats says nothing of plans never seen, and those of known
+ * databases nothing of others.
+ */
 struct GateRecord {
 	float choices[kGateChoices]; /* level 2: sum to 1, none below the floor */
 	ExpertLosses losses;
 	float loss;                  /* decayed mean of the mixture's own, ln: the unit of excesses */
 };
-inline constexpr int kNumGateRecords = static_cast<int>(Familiarity::kNumFamiliarities);
+inline constexpr int kNumGateRecords = static_cast<int>(Familiarity::kNumFamiliarities) + 1;
+inline constexpr float kFarNovelty = 1; /* in distances between neighbours */
 
 /* What readers need: under 2.5 kB. */
 struct GateView {
@@ -103,9 +108,10 @@ struct GateQuery {
 };
 inline const GateRecord &RecordOf(const GateView &gate, Target target, const GateQuery &query) noexcept
 {
-	const int familiarity = static_cast<int>(query.familiarity);
-	const bool valid = familiarity >= 0 && familiarity < kNumGateRecords;
-	return gate.records[static_cast<int>(target)][valid ? familiarity : kNumGateRecords - 1];
+	const bool near = query.novelty >= 0 && query.novelty <= kFarNovelty;
+	const bool seen = query.familiarity < Familiarity::kUnseen;
+	const int record = seen ? static_cast<int>(query.familiarity) : near ? kNumGateRecords - 2 : kNumGateRecords - 1;
+	return gate.records[static_cast<int>(target)][record];
 }
 
 /* Whatever the numbers are, a query that can be asked about; without losses. */

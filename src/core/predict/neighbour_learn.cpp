@@ -57,6 +57,10 @@ void LearnLandscape(Landscape *landscape, const Embedding &point, float residual
 			Follow(&landscape->log_typical, landscape->log_typical + step, &landscape->distances);
 		}
 		landscape->trials = std::min(landscape->trials + 1, kLandscapeMemory);
+		const Correction answer = Weigh(*landscape, prior, evidence, count);
+		const float answered = residual - answer.shift;
+		const float surprise = answered * answered / (answer.data_variance + answer.model_variance);
+		landscape->surprise += (std::min(surprise, kMostSurprise) - landscape->surprise) / landscape->trials;
 		for (int i = 0; i < kNumBandwidths; i++) {
 			const Correction corrected = Weigh(*landscape, prior, evidence, count, i);
 			const float variance = corrected.data_variance + corrected.model_variance;

@@ -28,6 +28,7 @@ inline constexpr float kMostExecutions = 1e6f;
 inline constexpr float kLandscapeMemory = 64; /* new examples over which a landscape averages */
 inline constexpr float kMostSquare = 4;       /* what one error may add to an average of squares */
 inline constexpr float kMostLoss = 4;
+inline constexpr float kMostSurprise = 16;    /* what one error may add to an average */
 inline constexpr float kLeastDistance = 1e-4f; /* below, points are the same */
 
 struct PointBlock {
@@ -60,6 +61,7 @@ struct Landscape {
 	float residuals;
 	float loss[kNumBandwidths]; /* mean negative log-likelihood of the corrected answer under each bandwidth */
 	float trials;
+	float surprise;        /* mean of (error of a corrected answer)^2 / its variance, of plans that were new: 1 = as expected */
 };
 
 struct NeighbourStore {
@@ -74,7 +76,7 @@ struct NeighbourStore {
 	Landscape operators[kNumNodeKinds];
 };
 
-inline constexpr uint32_t kNeighbourLayout = 0x4e420001u + (kEmbeddingSize << 8);
+inline constexpr uint32_t kNeighbourLayout = 0x4e420002u + (kEmbeddingSize << 8);
 
 static_assert(std::is_trivially_copyable_v<NeighbourStore> && alignof(NeighbourStore) <= 8);
 static_assert(sizeof(PlanExample) == 64 && sizeof(OperatorExample) == 32 && sizeof(Moments) == 16);

@@ -29,6 +29,7 @@ void InitLandscape(Landscape *landscape) noexcept
 	landscape->residual_square = 1;
 	landscape->residuals = kPriorResiduals;
 	landscape->trials = kPriorTrials;
+	landscape->surprise = 1;
 }
 
 bool Within(float value, float least, float most) noexcept { return value >= least && value <= most; }
@@ -37,7 +38,7 @@ bool IsSane(const Landscape &landscape) noexcept
 {
 	return Within(landscape.log_typical, std::log(kLeastDistance) - 1, 20) &&
 		Within(landscape.distances, 0, kLandscapeMemory) && Within(landscape.residual_square, 0, kMostSquare) &&
-		Within(landscape.residuals, 1, kLandscapeMemory) && Within(landscape.trials, 1, kLandscapeMemory) &&
+		Within(landscape.surprise, 0, kMostSurprise) && Within(landscape.residuals, 1, kLandscapeMemory) && Within(landscape.trials, 1, kLandscapeMemory) &&
 		std::all_of(std::begin(landscape.loss), std::end(landscape.loss),
 	                [](float loss) { return Within(loss, -kMostLoss, kMostLoss); });
 }

@@ -16,6 +16,7 @@ namespace wlm {
 namespace {
 
 constexpr float kMostNovelty = 1000;
+constexpr float kLeastDoubt = 0.5f; /* new plans that happened to be easy do not make the next one so */
 
 /* Measured on an AMD EPYC at 2.6 GHz with SSE2 (2,048 plans: 4.8 us): the search, and the weighing of what it finds. */
 constexpr float kNanosecondsPerExample = 2.4f;
@@ -36,8 +37,11 @@ Estimate Corrected(const Landscape &landscape, const Estimate &prior, const Evid
 		return Estimate{};
 	Estimate estimate;
 	estimate.mean = std::clamp(prior.mean + correction.shift, least, most);
-	estimate.data_variance = std::min(correction.data_variance, kMostVariance);
-	estimate.model_variance = std::min(correction.model_variance, kMostVariance);
+	/* of what has not run here yet, doubt is as large as new plans have shown it to be */
+	const bool known = std::any_of(evidence, evidence + count, [](const Evidence &each) { return each.is_own; });
+	const float doubt = known ? 1.0f : std::max(landscape.surprise, kLeastDoubt);
+	estimate.data_variance = std::min(doubt * correction.data_variance, kMostVariance);
+	estimate.model_variance = std::min(doubt * correction.model_variance, kMostVariance);
 	estimate.support = correction.support;
 	return IsUsable(estimate) ? estimate : Estimate{};
 }
