@@ -117,6 +117,7 @@ AlignedBytes TrainGate(std::span<const Recording> recordings, const GateTraining
 	}
 	AlignedBytes result = FreshGate();
 	sum.Average(&GateIn(result)->view.weights);
+	GateIn(result)->anchor = GateIn(result)->view.weights; /* what a server learns is pulled back to it */
 	if (!GateModelIsSane(result.span()))
 		throw std::runtime_error("the gate that was learned is not sane");
 	return result;

@@ -31,7 +31,7 @@ constexpr float kStep = 0.005f; /* Adam's, on weights of order one */
 constexpr float kMeanDecay = 0.9f;
 constexpr float kSquareDecay = 0.99f;
 constexpr float kDamping = 0.02f; /* gradients below that are noise and give small steps */
-constexpr float kPull = 0.01f;    /* towards the first weights, per unit of step */
+constexpr float kPull = 0.01f;    /* towards the anchor, per unit of step */
 constexpr float kMostDistance = 5.0f; /* between an expert and the mixture, in mean losses, as far as gradients go */
 constexpr float kMostWeight = 50.0f;
 constexpr int kMostTrained = 8;   /* operators of one plan that the network learns from */
@@ -175,21 +175,21 @@ void Score(Learning *learning, Target which, const Estimate answers[kNumExperts]
 		*usual += (loss - *usual) * (1 - kLossDecay) * weight;
 }
 
-/* Adam, with a pull towards the first weights. */
+/* Adam, with a pull towards the anchor. */
 void Descend(GateModel *gate, Learning *learning, float weight) noexcept
 {
 	float weights[kNumGateWeights];
 	float gradient[kNumGateWeights];
-	float first[kNumGateWeights];
+	float anchor[kNumGateWeights];
 	std::memcpy(weights, &learning->view.weights, sizeof weights);
 	std::memcpy(gradient, &learning->gradient, sizeof gradient);
-	std::memcpy(first, &FirstGateWeights(), sizeof first);
+	std::memcpy(anchor, &gate->anchor, sizeof anchor);
 	for (int i = 0; i < kNumGateWeights; i++) {
 		float *mean = &gate->gradient_mean[i];
 		float *square = &gate->gradient_square[i];
 		*mean = kMeanDecay * *mean + (1 - kMeanDecay) * gradient[i];
 		*square = kSquareDecay * *square + (1 - kSquareDecay) * gradient[i] * gradient[i];
-		const float step = *mean / (std::sqrt(*square) + kDamping) + kPull * (weights[i] - first[i]);
+		const float step = *mean / (std::sqrt(*square) + kDamping) + kPull * (weights[i] - anchor[i]);
 		weights[i] = std::clamp(weights[i] - kStep * weight * step, -kMostWeight, kMostWeight);
 	}
 	std::memcpy(&learning->view.weights, weights, sizeof weights);

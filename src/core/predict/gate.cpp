@@ -19,7 +19,7 @@ namespace wlm {
 namespace {
 
 /* Another number of experts or inputs is another model. */
-constexpr uint32_t kGateShape = (3u << 24) + (kNumExperts << 20) + (kGateHidden << 12) + (kGateAnswerInputs << 6) + kGateQueryInputs;
+constexpr uint32_t kGateShape = (4u << 24) + (kNumExperts << 20) + (kGateHidden << 12) + (kGateAnswerInputs << 6) + kGateQueryInputs;
 
 constexpr float kMostGateWeight = 100.0f;
 constexpr float kLeastUnit = 0.02f;    /* ln: errors of 2 % are as good as none */
@@ -204,7 +204,7 @@ float GateSquash(float x) noexcept
 void InitGate(GateModel *gate) noexcept
 {
 	GateModel fresh{};
-	fresh.view.weights = kFirstWeights;
+	fresh.view.weights = fresh.anchor = kFirstWeights;
 	for (auto &target : fresh.view.records)
 		for (GateRecord &record : target) {
 			std::fill_n(record.choices, static_cast<int>(kNumExperts), kGateFloor);
@@ -247,7 +247,10 @@ bool GateModelIsSane(std::span<const std::byte> bytes) noexcept
 		return false;
 	float weights[kNumGateWeights];
 	std::memcpy(weights, &model.view.weights, sizeof weights);
+	float anchor[kNumGateWeights];
+	std::memcpy(anchor, &model.anchor, sizeof anchor);
 	if (!Within(weights, kNumGateWeights, -kMostGateWeight, kMostGateWeight) ||
+	    !Within(anchor, kNumGateWeights, -kMostGateWeight, kMostGateWeight) ||
 	    !Within(model.gradient_mean, kNumGateWeights, -1e3f, 1e3f) ||
 	    !Within(model.gradient_square, kNumGateWeights, 0, 1e6f))
 		return false;

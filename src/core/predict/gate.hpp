@@ -77,6 +77,8 @@ struct GateModel {
 	Sequence sequence;
 	uint32_t shape;                       /* kGateShape */
 	GateView view;
+	GateWeights anchor;                   /* the weights it started with, towards which learning is pulled: those of a fresh
+	                                         gate, or what a gate that ships learned on many databases */
 	float gradient_mean[kNumGateWeights];   /* Adam's; the writer's own */
 	float gradient_square[kNumGateWeights];
 	float unused;
