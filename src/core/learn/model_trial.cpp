@@ -7,111 +7,129 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/predict/log_scale.hpp"
-#include "core/predict/mixture.hpp"
 
 namespace wlm {
 
 namespace {
 
-constexpr double kHalfWidth = 1.959964;
 constexpr int64_t kTypicalWorkMemKb = 4096; /* what PostgreSQL starts with */
 constexpr float kTypicalHashMultiplier = 2;
 
-class ErrorList {
+constexpr int kLeastPlans = 10;        /* under that a comparison is not worth its name */
+constexpr double kLeastGain = 0.01;    /* ln, per target */
+constexpr double kSureDeviations = 1.645;
+constexpr int kMostUnansweredPart = 20; /* one of twenty */
+constexpr float kMostError = 6;        /* ln: one absurd answer is no worse than a factor of 400 */
+
+/* The mean over labels that are whole and answered; NaN if there is none. */
+class MeanError {
   public:
-	ErrorList(std::span<float> errors, Target target) noexcept : errors_(errors), target_(target) {}
-
-	Target target() const noexcept { return target_; }
-
 	void Add(const Estimate &answer, float outcome) noexcept
 	{
-		if (!IsUsable(answer) || !std::isfinite(outcome) || count_ >= errors_.size())
+		if (!IsUsable(answer) || !std::isfinite(outcome))
 			return;
-		const float error = std::fabs(answer.mean - outcome);
-		covered_ += error <= static_cast<float>(kHalfWidth) * answer.Deviation();
-		errors_[count_++] = error;
+		sum_ += std::min(std::fabs(answer.mean - outcome), kMostError);
+		count_++;
 	}
-
-	TargetScore Summarise() noexcept
+	float Get() const noexcept
 	{
-		if (count_ == 0)
-			return {};
-		std::sort(errors_.begin(), errors_.begin() + static_cast<std::ptrdiff_t>(count_));
-		return {static_cast<int>(count_), At(0.5), At(0.9), static_cast<double>(covered_) / static_cast<double>(count_)};
+		return count_ > 0 ? sum_ / static_cast<float>(count_) : std::numeric_limits<float>::quiet_NaN();
 	}
 
   private:
-	double At(double part) const noexcept
-	{
-		const size_t index = static_cast<size_t>(part * static_cast<double>(count_ - 1) + 0.5);
-		return std::exp(static_cast<double>(errors_[index]));
-	}
-
-	std::span<float> errors_;
-	Target target_;
-	size_t count_ = 0;
-	int covered_ = 0;
+	float sum_ = 0;
+	int count_ = 0;
 };
 
-void ScoreSample(const Sample &sample, const ExpertAnswer &answer, ErrorList *list) noexcept
+float ErrorOf(const Sample &sample, const ExpertAnswer &answer, Target target) noexcept
 {
-	switch (list->target()) {
+	MeanError error;
+	switch (target) {
 		case Target::kTime:
 			if (sample.time_weight > 0)
-				list->Add(answer.time, sample.log_ms);
+				error.Add(answer.time, sample.log_ms);
 			break;
 		case Target::kQueryMemory:
 			if (sample.query_kb_weight > 0)
-				list->Add(answer.query_memory, sample.log_query_kb);
+				error.Add(answer.query_memory, sample.log_query_kb);
 			break;
 		case Target::kOperatorMemory:
 			for (int i = 0; i < sample.graph.num_memory_nodes; i++)
 				if (sample.operators[i].needed_weight > 0)
-					list->Add(answer.memory[i], sample.operators[i].log_needed_kb);
+					error.Add(answer.memory[i], sample.operators[i].log_needed_kb);
 			break;
 		case Target::kNumTargets: break;
 	}
+	return error.Get();
 }
 
 }  // namespace
 
-void ScoreModel(const SamplePool &pool, int from, ExpertId expert, const ModelView &models, std::span<float> errors,
-                Sample *sample, Forecast *forecast, ModelScore *score) noexcept
+void CollectErrors(const SamplePool &pool, int from, ExpertId expert, const ModelView &models, Target target,
+                   std::span<float> errors, Sample *sample, Forecast *forecast) noexcept
 {
 	const PlanContext context = {kTypicalWorkMemKb, kTypicalHashMultiplier, true};
+	const int begin = std::max(from, 0);
 
-	/* one target after the other, so that one array of errors is enough */
-	for (int target = 0; target < kNumTargets; target++) {
-		ErrorList list(errors, static_cast<Target>(target));
-		for (int i = std::max(from, 0); i < pool.size(); i++) {
-			if (!pool.Get(i, sample) || sample->graph.overflow)
-				continue;
-			for (ExpertAnswer &answer : forecast->answers)
-				ClearAnswer(&answer, sample->graph.num_memory_nodes);
-			forecast->num_memory_nodes = sample->graph.num_memory_nodes;
-			kExperts[expert].answer(models, sample->graph, context, forecast);
-			ScoreSample(*sample, forecast->answers[expert], &list);
-		}
-		score->targets[target] = list.Summarise();
+	std::fill(errors.begin(), errors.end(), std::numeric_limits<float>::quiet_NaN());
+	for (int i = begin; i < pool.size() && static_cast<size_t>(i - begin) < errors.size(); i++) {
+		if (!pool.Get(i, sample) || sample->graph.overflow)
+			continue;
+		for (ExpertAnswer &answer : forecast->answers)
+			ClearAnswer(&answer, sample->graph.num_memory_nodes);
+		forecast->num_memory_nodes = sample->graph.num_memory_nodes;
+		kExperts[expert].answer(models, sample->graph, context, forecast);
+		errors[static_cast<size_t>(i - begin)] = ErrorOf(*sample, forecast->answers[expert], target);
 	}
 }
 
-double CompareScores(const ModelScore &challenger, const ModelScore &champion, int *compared) noexcept
+TargetScore Summarise(std::span<float> errors) noexcept
+{
+	const auto end = std::remove_if(errors.begin(), errors.end(), [](float error) { return std::isnan(error); });
+	const auto count = end - errors.begin();
+	if (count == 0)
+		return {};
+	std::sort(errors.begin(), end);
+	const auto at = [&](double part) {
+		const double index = part * static_cast<double>(count - 1) + 0.5;
+		return std::exp(static_cast<double>(errors[static_cast<size_t>(index)]));
+	};
+	return {static_cast<int>(count), at(0.5), at(0.9)};
+}
+
+void Comparison::Add(std::span<const float> challenger, std::span<const float> champion) noexcept
 {
 	double sum = 0;
-
-	*compared = 0;
-	for (int target = 0; target < kNumTargets; target++) {
-		const TargetScore &one = challenger.targets[target];
-		const TargetScore &other = champion.targets[target];
-		if (one.count == 0 || other.count == 0)
+	double squares = 0;
+	int count = 0;
+	for (size_t i = 0; i < std::min(challenger.size(), champion.size()); i++) {
+		if (std::isnan(champion[i]))
 			continue;
-		sum += std::log(one.p50 / other.p50) + std::log(one.p90 / other.p90);
-		(*compared)++;
+		answered++;
+		if (std::isnan(challenger[i])) {
+			unanswered++;
+			continue;
+		}
+		const double difference = static_cast<double>(champion[i]) - static_cast<double>(challenger[i]);
+		sum += difference;
+		squares += difference * difference;
+		count++;
 	}
-	return *compared > 0 ? sum / *compared : 0;
+	if (count < kLeastPlans)
+		return;
+	const double mean = sum / count;
+	gain += mean;
+	variance += std::max(squares / count - mean * mean, 0.0) / (count - 1);
+	targets++;
+}
+
+bool Comparison::IsBetter() const noexcept
+{
+	return targets > 0 && unanswered * kMostUnansweredPart <= answered && gain > kLeastGain * targets &&
+		gain > kSureDeviations * std::sqrt(variance);
 }
 
 }  // namespace wlm

@@ -41,11 +41,8 @@ constexpr int kLeastPlans = 50;
 constexpr int kLeastJudged = 10;
 /* The kinds that were seen for the first time last are what both models know least about. */
 constexpr double kJudgedPart = 0.2;
-/* A challenger must be better than chance would make it: 1 % in the mean of ln(P50) + ln(P90). */
-constexpr double kLeastGain = 0.01;
 
 constexpr Size kMostPoolBytes = 64 * 1024 * 1024;
-constexpr int kOperatorsPerPlan = 8; /* room for judged errors */
 constexpr Size kMostOutput = 64 * 1024 * 1024;
 constexpr int64 kReplayedForNeighbours = 20000;
 
@@ -189,46 +186,49 @@ const void *CopyModel(ModelId which, const ModelBytes &bytes)
 	return copy;
 }
 
-void Score(Training *training, ModelId which, const void *model, ModelScore *score)
+void Collect(Training *training, ModelId which, const void *model, Target target, std::span<float> errors)
 {
-	const size_t room = static_cast<size_t>(training->pool->size() - training->num_training) * kOperatorsPerPlan;
-	float *errors = static_cast<float *>(palloc(sizeof(float) * room));
-	ModelView models = {.planner = planner_model};
+	ModelView models;
 
-	memset(score, 0, sizeof *score);
 	if (which == kTreesModel)
 		models.trees = static_cast<const TreesModel *>(model);
 	else
 		models.graph = static_cast<const GraphModel *>(model);
-	if (model != nullptr)
-		ScoreModel(*training->pool, training->num_training, static_cast<ExpertId>(which), models, {errors, room},
-		           &training->sample, &training->forecast, score);
-	pfree(errors);
+	CollectErrors(*training->pool, training->num_training, static_cast<ExpertId>(which), models, target, errors,
+	              &training->sample, &training->forecast);
+	CHECK_FOR_INTERRUPTS();
 }
 
 void AppendScore(StringInfo json, const char *key, const TargetScore &score)
 {
-	appendStringInfo(json, ", \"%s_samples\": %d", key, score.count);
+	appendStringInfo(json, "\"%s_plans\": %d", key, score.count);
 	if (score.count > 0)
-		appendStringInfo(json, ", \"%s_p50\": %.6g, \"%s_p90\": %.6g, \"%s_coverage\": %.4g", key, score.p50, key,
-		                 score.p90, key, score.coverage);
+		appendStringInfo(json, ", \"%s_p50\": %.6g, \"%s_p90\": %.6g", key, score.p50, key, score.p90);
 }
 
-char *MetricsText(const Training &training, const ModelScore &challenger, const ModelScore &champion)
+/* Both models on the plans that were kept apart; their figures go to `json`. A champion that is null has no errors. */
+Comparison JudgeModels(Training *training, ModelId which, const void *challenger, const void *champion, StringInfo json)
 {
-	StringInfoData json;
+	const int plans = training->pool->size() - training->num_training;
+	const size_t room = static_cast<size_t>(plans);
+	const std::span<float> ours(static_cast<float *>(palloc(sizeof(float) * room)), room);
+	const std::span<float> theirs(static_cast<float *>(palloc(sizeof(float) * room)), room);
+	Comparison comparison;
 
-	initStringInfo(&json);
-	appendStringInfo(&json, "{\"statements\": " INT64_FORMAT ", \"plans\": %d, \"judged\": %d", training.statements,
-	                 training.pool->size(), training.pool->size() - training.num_training);
+	appendStringInfo(json, "{\"statements\": " INT64_FORMAT ", \"plans\": %d, \"judged\": %d", training->statements,
+	                 training->pool->size(), plans);
 	for (int target = 0; target < kNumTargets; target++) {
-		appendStringInfo(&json, ", \"%s\": {\"judged\": true", kTargetKeys[target]);
-		AppendScore(&json, "challenger", challenger.targets[target]);
-		AppendScore(&json, "champion", champion.targets[target]);
-		appendStringInfoChar(&json, '}');
+		Collect(training, which, challenger, static_cast<Target>(target), ours);
+		Collect(training, which, champion, static_cast<Target>(target), theirs);
+		comparison.Add(ours, theirs);
+		appendStringInfo(json, ", \"%s\": {", kTargetKeys[target]);
+		AppendScore(json, "challenger", Summarise(ours));
+		appendStringInfoString(json, ", ");
+		AppendScore(json, "champion", Summarise(theirs));
+		appendStringInfoChar(json, '}');
 	}
-	appendStringInfoChar(&json, '}');
-	return json.data;
+	appendStringInfo(json, ", \"gain\": %.4g, \"gain_deviation\": %.4g}", comparison.gain, std::sqrt(comparison.variance));
+	return comparison;
 }
 
 struct NeighbourReplay {
@@ -265,9 +265,7 @@ const char *ConcludeModel(Training *training, ModelId which)
 {
 	const ModelBytes bytes = FindBlob(training->output, which);
 	ModelRow row = {which, "challenger", training->statements, training->learned_to, nullptr, nullptr, {nullptr, 0}};
-	ModelScore challenger;
-	ModelScore champion;
-	int compared = 0;
+	StringInfoData metrics;
 
 	if (training->resets != pg_atomic_read_u32(&shared->model_resets))
 		row.error = "models were reset while this one was trained";
@@ -281,13 +279,11 @@ const char *ConcludeModel(Training *training, ModelId which)
 		return row.error;
 	}
 
-	const void *model = CopyModel(which, bytes);
 	const void *in_use = CopyModel(which, BytesInUse(which));
-	Score(training, which, model, &challenger);
-	Score(training, which, in_use, &champion);
-	const double difference = CompareScores(challenger, champion, &compared);
-	row.metrics = MetricsText(*training, challenger, champion);
-	if (in_use == nullptr || (compared > 0 && difference < -kLeastGain)) {
+	initStringInfo(&metrics);
+	const Comparison comparison = JudgeModels(training, which, CopyModel(which, bytes), in_use, &metrics);
+	row.metrics = metrics.data;
+	if (in_use == nullptr || comparison.IsBetter()) {
 		row.state = "champion";
 		row.content = bytes;
 		RetireChampion(which);
