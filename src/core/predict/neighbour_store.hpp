@@ -47,7 +47,9 @@ struct Neighbour {
 	float executions;    /* that the example has seen */
 	float log_ms;        /* mean outcome */
 };
-int NearestPlans(const NeighbourStore &store, const Embedding &embedding, std::span<Neighbour> nearest) noexcept;
+/* Weights are those of the answer for the plan of this fingerprint, `prior` being what the graph expert says of its time. */
+int NearestPlans(const NeighbourStore &store, const Embedding &embedding, std::span<Neighbour> nearest,
+                 uint64_t plan_fingerprint = 0, const Estimate &prior = Estimate{}) noexcept;
 
 /* Expert::answer (fills the forecast's novelty too) and Expert::price of this expert. */
 void AskNeighbours(const ModelView &models, const PlanGraph &graph, const PlanContext &context,

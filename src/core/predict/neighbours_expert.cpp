@@ -96,7 +96,8 @@ NodeKind KindOfSlot(const PlanGraph &graph, int slot) noexcept
 
 }  // namespace
 
-int NearestPlans(const NeighbourStore &store, const Embedding &embedding, std::span<Neighbour> nearest) noexcept
+int NearestPlans(const NeighbourStore &store, const Embedding &embedding, std::span<Neighbour> nearest,
+                 uint64_t plan_fingerprint, const Estimate &prior) noexcept
 {
 	if (!IsPoint(embedding))
 		return 0;
@@ -105,8 +106,10 @@ int NearestPlans(const NeighbourStore &store, const Embedding &embedding, std::s
 	const auto arrays = ArraysOf(store);
 	Evidence evidence[kNearest];
 	for (int i = 0; i < found.count; i++)
-		evidence[i] = {found.at[i].distance_square, false, arrays.plans[found.at[i].index].time};
-	const Correction correction = Weigh(store.plans, Estimate{}, evidence, found.count);
+		evidence[i] = {found.at[i].distance_square,
+		               arrays.plans[found.at[i].index].plan_fingerprint == plan_fingerprint,
+		               arrays.plans[found.at[i].index].time};
+	const Correction correction = Weigh(store.plans, prior, evidence, found.count);
 
 	const int count = std::min(found.count, static_cast<int>(std::min<size_t>(nearest.size(), kNearest)));
 	for (int i = 0; i < count; i++) {

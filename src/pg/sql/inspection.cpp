@@ -82,7 +82,8 @@ int FindNeighbours(const Forecast &forecast, Neighbour (&nearest)[kNearest])
 	if (store == nullptr || forecast.embedding_version == 0 ||
 	    NeighbourEmbeddingVersion(*store) != forecast.embedding_version)
 		return 0;
-	return NearestPlans(*store, forecast.embedding, nearest);
+	return NearestPlans(*store, forecast.embedding, nearest, forecast.plan_fingerprint,
+	                    forecast.answers[kGraphExpert].time);
 }
 
 void PutText(RowWriter *row, const char *text) { row->Text(text[0] != '\0' ? text : nullptr); }
