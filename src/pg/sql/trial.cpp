@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <span>
 
 extern "C" {
@@ -17,6 +18,7 @@ extern "C" {
 #include "utils/memutils.h"
 }
 
+#include "core/predict/gate.hpp"
 #include "core/predict/graph_model.hpp"
 #include "core/predict/neighbour_store.hpp"
 #include "pg/shared_state.hpp"
@@ -73,7 +75,7 @@ void Step(void *context, Experience &experience, const PlanGraph *graph)
 	}
 	/* also before the judged part: gate and neighbours learn from answers */
 	Answer(*trial, graph, &experience);
-	Learn(models, experience);
+	Learn(models, experience, WeightOfRole(&trial->role_shares, experience.role_oid));
 	if (experience.finished_at > trial->learned_to)
 		trial->learned_to = experience.finished_at;
 }
@@ -89,6 +91,17 @@ RecallStore *NewRecallStore()
 	if (store == nullptr)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not set up a recall store")));
 	return store;
+}
+
+GateModel *NewGate()
+{
+	auto *gate = static_cast<GateModel *>(palloc0(sizeof(GateModel)));
+	std::span<const std::byte> shipped;
+
+	InitGate(gate);
+	if (CheckInPlaceBlob(PretrainedBlob(kGateModel), kGateModel, &shipped) == BlobStatus::kOk)
+		memcpy(static_cast<void *>(gate), shipped.data(), sizeof *gate);
+	return gate;
 }
 
 /* Empty, for the graph model in use; null without one. */
@@ -123,8 +136,7 @@ Trial *RunTrial(double judged_part)
 	trial->planner = static_cast<PlannerModel *>(palloc0(sizeof(PlannerModel)));
 	InitPlannerModel(trial->planner);
 	trial->recall = NewRecallStore();
-	trial->gate = static_cast<GateModel *>(palloc0(sizeof(GateModel)));
-	InitGate(trial->gate);
+	trial->gate = NewGate();
 	trial->neighbours = NewNeighbourStore();
 	trial->fresh = static_cast<Accuracy *>(palloc0(sizeof(Accuracy)));
 	trial->incumbent = static_cast<Accuracy *>(palloc0(sizeof(Accuracy)));

@@ -15,6 +15,7 @@ extern "C" {
 }
 
 #include "core/learn/learner.hpp"
+#include "core/learn/role_share.hpp"
 
 namespace wlm {
 
@@ -25,7 +26,8 @@ struct Trial {
 	TimestampTz learned_to;     /* when the newest of them finished */
 	PlannerModel *planner;
 	RecallStore *recall;
-	GateModel *gate;
+	GateModel *gate;            /* begins as the one that ships */
+	RoleShares role_shares;
 	NeighbourStore *neighbours; /* null without a graph model */
 	Accuracy *fresh;            /* of this trial's models */
 	Accuracy *incumbent;        /* of what had been predicted when the statements came */
