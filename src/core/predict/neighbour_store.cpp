@@ -38,7 +38,8 @@ bool IsSane(const Landscape &landscape) noexcept
 {
 	return Within(landscape.log_typical, std::log(kLeastDistance) - 1, 20) &&
 		Within(landscape.distances, 0, kLandscapeMemory) && Within(landscape.residual_square, 0, kMostSquare) &&
-		Within(landscape.surprise, 0, kMostSurprise) && Within(landscape.residuals, 1, kLandscapeMemory) && Within(landscape.trials, 1, kLandscapeMemory) &&
+		Within(landscape.residuals, 1, kLandscapeMemory) && Within(landscape.trials, 1, kLandscapeMemory) &&
+		Within(landscape.surprise, 0, kMostSurprise) &&
 		std::all_of(std::begin(landscape.loss), std::end(landscape.loss),
 	                [](float loss) { return Within(loss, -kMostLoss, kMostLoss); });
 }
