@@ -120,7 +120,7 @@ for my $row (@{ rows_of(q{
 	my ($name, $arguments) = split /\|/, $row, 2;
 	my @in;
 	$arguments =~ s/::[a-z ]+(\[\])?(?=,|$)//g;
-	for my $argument (split /, (?=(?:OUT )?"?[a-z_]+"? )/, $arguments)
+	for my $argument (split /, (?=(?:OUT )?"?[a-z_0-9]+"? )/, $arguments)
 	{
 		if ($argument =~ s/^OUT //) { push @{ $actual_outputs{$name} }, $argument =~ s/"//gr; }
 		else { push @in, $argument; }
