@@ -63,7 +63,8 @@ for my $case (@faults)
 	set_fault($node, $fault);
 	like(sql($node, q{SELECT state, error FROM wlm.train('trees')}), qr/^failed\|.*$reason/, "a failed row: $fault");
 	is(sql($node, $models), $before, 'models are what they were');
-	is(sql($node, 'SELECT running, pid IS NULL, finished_at >= started_at, progress BETWEEN 0 AND 1 FROM wlm.training'), 'f|t|t|t', 'training() has ended');
+	like(sql($node, q{SELECT running, pid IS NULL, finished_at >= started_at, progress BETWEEN 0 AND 1, phase, problem FROM wlm.training}),
+		qr/^f\|t\|t\|t\|failed\|.*$reason/, 'training() has ended, and says why');
 	is(scalar(trainers($node)), 0, 'no process stays behind');
 }
 is(sql($node, q{SELECT count(*) FROM wlm.model WHERE state = 'failed' AND content IS NOT NULL}), '0', 'failed rows have no content');

@@ -60,32 +60,6 @@ TEST(RelativeTimeTest, NoOpinionPromisesNothing)
 	EXPECT_EQ(time.high, 1);
 }
 
-TEST(UsefulProcessesTest, StopsWhereAnotherSavesTooLittle)
-{
-	for (const double fraction : {0.3, 0.6, 0.9, 0.97}) {
-		for (const float gain : {0.02f, 0.05f, 0.1f, 0.2f}) {
-			const int useful = UsefulProcesses(FractionOf(fraction), 64, gain);
-			const auto saves = [fraction](int w) {
-				const double now = 1 - fraction + fraction / w;
-				return (now - (1 - fraction + fraction / (w + 1))) / now;
-			};
-			EXPECT_LT(saves(useful), gain);
-			if (useful > 1) {
-				EXPECT_GE(saves(useful - 1), gain - 1e-6);
-			}
-		}
-	}
-}
-
-TEST(UsefulProcessesTest, Bounds)
-{
-	EXPECT_EQ(UsefulProcesses(FractionOf(0.97), 4, 0.01f), 4);
-	EXPECT_EQ(UsefulProcesses(FractionOf(0.97), 0, 0.01f), 1);
-	EXPECT_EQ(UsefulProcesses(Estimate{}, 8, 0.01f), 1);
-	EXPECT_EQ(UsefulProcesses(FractionOf(0.5), 8, std::numeric_limits<float>::quiet_NaN()), 1);
-	EXPECT_EQ(UsefulProcesses(FractionOf(0.5), 8, 0), 8);
-}
-
 /* What recall says of f after noisy runs of one plan. */
 class RecallScalability : public ::testing::Test {
   protected:

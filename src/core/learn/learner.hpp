@@ -76,7 +76,8 @@ struct LearningModels {
 
 /*
  * Judges the predictions that the experience carries, then one step of everybody's own learning. `weight` in (0, 1]
- * (role_share.hpp) scales the steps of the planner and the gate; recall and neighbours are keyed by plan.
+ * (role_share.hpp) scales the steps of the planner and of the gate's network; recall and neighbours are keyed by plan, and whom
+ * to believe follows recent errors, whoever made them.
  */
 void Learn(const LearningModels &models, const Experience &experience, float weight = 1) noexcept;
 

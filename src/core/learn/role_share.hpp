@@ -1,8 +1,8 @@
 /*
  * role_share.hpp
  *
- * No role teaches more than half of what is learned online while others teach
- * too: a weight for each experience, from decayed counts of how many experiences came
+ * No role teaches more than half of what the planner expert and the gate's network
+ * learn online while others teach too: a weight for each experience, from decayed counts of how many experiences came
  * from its role and from others. A role that is alone keeps weight 1.
  *
  * Others count as teaching while at least 4 of the last 1,400 experiences or so are

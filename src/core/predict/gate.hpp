@@ -81,7 +81,7 @@ struct GateModel {
 	                                         gate, or what a gate that ships learned on many databases */
 	float gradient_mean[kNumGateWeights];   /* Adam's; the writer's own */
 	float gradient_square[kNumGateWeights];
-	float unused;
+	float padding;
 	uint64_t observations;
 };
 

@@ -81,7 +81,6 @@ constexpr std::array<FeatureInfo, kNumPipelineFeatures> kInfo = {{
 /* What is known of each node before its pipeline is described. */
 struct Node {
 	float below_cost;    /* total cost of the children that the node's own cost contains */
-	float below_startup;
 	float run;           /* part of its rows that a LIMIT above asks for */
 	int16_t pipeline;
 	int16_t outer;       /* first child that is no side plan; kNoNode if none */
@@ -126,7 +125,7 @@ int CutIntoPipelines(const PlanGraph &graph, Nodes *nodes) noexcept
 	for (int16_t i = 0; i < graph.num_nodes; i++) {
 		const PlanNode &node = graph.nodes[i];
 		Node &own = (*nodes)[i];
-		own = {0, 0, RunShare(graph, *nodes, i), 0, kNoNode, kNoNode};
+		own = {0, RunShare(graph, *nodes, i), 0, kNoNode, kNoNode};
 		if (node.parent < 0) {
 			own.pipeline = static_cast<int16_t>(pipelines++);
 			continue;
@@ -146,7 +145,6 @@ int CutIntoPipelines(const PlanGraph &graph, Nodes *nodes) noexcept
 		if (node.role == NodeRole::kSubPlan)
 			continue;
 		above.below_cost += Tame(node.total_cost);
-		above.below_startup += Tame(IsSideRole(node.role) ? node.total_cost : node.startup_cost);
 	}
 	return pipelines;
 }

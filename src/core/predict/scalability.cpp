@@ -51,18 +51,6 @@ RelativeTime RelativeTimeWith(const Estimate &parallel_fraction, float processes
 	return {Amdahl(Fraction(mean), w), Amdahl(Fraction(mean + spread), w), Amdahl(Fraction(mean - spread), w)};
 }
 
-int UsefulProcesses(const Estimate &parallel_fraction, int most, float gain) noexcept
-{
-	if (!IsUsable(parallel_fraction))
-		return 1;
-	const double fraction = Fraction(parallel_fraction.mean);
-	int processes = 1;
-	/* what another one saves of the time left falls with their number, so the first that does not pay is the last */
-	while (processes < most && Amdahl(fraction, processes + 1) <= (1 - gain) * Amdahl(fraction, processes))
-		processes++;
-	return processes;
-}
-
 float ScalabilityWeight(float x) noexcept
 {
 	const double expected = Amdahl(kCommonFraction, 1 / std::clamp<double>(x, 1e-3, 1));

@@ -28,9 +28,6 @@ struct RelativeTime {
 /* Without an opinion nothing is saved for certain (at = high = 1), everything perhaps (low = 1 / processes). */
 RelativeTime RelativeTimeWith(const Estimate &parallel_fraction, float processes, float z) noexcept;
 
-/* The least number of processes, at most `most`, beyond which one more saves less than `gain` of the time left. */
-int UsefulProcesses(const Estimate &parallel_fraction, int most, float gain) noexcept;
-
 /*
  * Learning f: weighted sums over runs with x = 1 / processes and y = time in any unit that all runs share.
  * Amdahl's curve is a line in x, y (not in ln y, where fitting a line puts 0.81 for 0.9 with 1 and 6 processes).

@@ -70,20 +70,12 @@ pg_atomic_uint32 *MarkOf(int procno)
 
 int NumMarks() { return MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts; }
 
-uint32 NeighboursFor(Size model_memory)
-{
-	uint32 capacity = kLeastNeighbours;
-	while (capacity * 2 <= kMostNeighbours && NeighbourStoreBytes(capacity * 2) <= model_memory / kNeighboursPart)
-		capacity *= 2;
-	return capacity;
-}
-
 Size CapacityOf(ModelId which, Size model_memory)
 {
 	switch (which) {
 		case kTreesModel: return model_memory / kTreesPart;
 		case kGraphModel: return GraphModelBytes();
-		case kNeighboursModel: return NeighbourStoreBytes(NeighboursFor(model_memory));
+		case kNeighboursModel: return NeighbourStoreBytes(NeighboursThatFit(model_memory / kNeighboursPart));
 		default: return 0;
 	}
 }
@@ -172,6 +164,14 @@ const Model *ModelOf(ModelId which, uint32 numbers)
 }
 
 }  // namespace
+
+uint32 NeighboursThatFit(Size bytes)
+{
+	uint32 capacity = kLeastNeighbours;
+	while (capacity * 2 <= kMostNeighbours && NeighbourStoreBytes(capacity * 2) <= bytes)
+		capacity *= 2;
+	return capacity;
+}
 
 Size PublishedModelsBytes(Size model_memory)
 {
@@ -316,9 +316,7 @@ void ClearNeighboursLocked()
 	}
 	const GraphModel *model = reinterpret_cast<const GraphModel *>(BufferOf(kGraphModel, graph_number).data());
 	const std::span<std::byte> buffer = BufferOf(kNeighboursModel, number);
-	uint32 capacity = kLeastNeighbours;
-	while (NeighbourStoreBytes(capacity * 2) <= buffer.size())
-		capacity *= 2;
+	const uint32 capacity = NeighboursThatFit(buffer.size());
 	const bool made = InitNeighbourStore(buffer, capacity, GraphModelVersion(*model)) != nullptr;
 	Activate(kNeighboursModel, made ? number : 0, NeighbourStoreBytes(capacity));
 }

@@ -53,6 +53,9 @@ std::span<const std::byte> InPlaceLocked(ModelId which);
 /* Largest model that fits. */
 Size InPlaceCapacity(ModelId which);
 
+/* Examples of plans for which a store of so many bytes has room. */
+uint32 NeighboursThatFit(Size bytes);
+
 /*
  * Replaces the model in use, or takes it out of use (empty). learn_lock must be held exclusively. False if it is too
  * large, or if somebody has read the other buffer for a second, which nobody does; then everything stays as it was.

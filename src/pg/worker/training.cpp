@@ -46,8 +46,6 @@ constexpr Size kMostPoolBytes = 64 * 1024 * 1024;
 constexpr Size kMostOutput = 64 * 1024 * 1024;
 constexpr int64 kReplayedForNeighbours = 20000;
 
-const char *const kTargetKeys[] = {"time", "operator_memory", "query_memory"};
-
 bool exit_callback_registered = false;
 
 }  // namespace
@@ -221,7 +219,7 @@ Comparison JudgeModels(Training *training, ModelId which, const void *challenger
 		Collect(training, which, challenger, static_cast<Target>(target), ours);
 		Collect(training, which, champion, static_cast<Target>(target), theirs);
 		comparison.Add(ours, theirs);
-		appendStringInfo(json, ", \"%s\": {", kTargetKeys[target]);
+		appendStringInfo(json, ", \"%s\": {", TargetName(static_cast<Target>(target)));
 		AppendScore(json, "challenger", Summarise(ours));
 		appendStringInfoString(json, ", ");
 		AppendScore(json, "champion", Summarise(theirs));
@@ -301,13 +299,11 @@ void PublishNeighboursOf(const ModelBytes &bytes)
 {
 	const GraphModel *graph = static_cast<const GraphModel *>(CopyModel(kGraphModel, bytes));
 	const Size size = InPlaceCapacity(kNeighboursModel);
-	void *memory = palloc(size);
-	uint32 capacity = 1;
+	const uint32 capacity = NeighboursThatFit(size);
 
 	if (graph == nullptr)
 		return;
-	while (NeighbourStoreBytes(capacity * 2) <= size)
-		capacity *= 2;
+	void *memory = palloc(size);
 	NeighbourReplay replay = {graph, InitNeighbourStore({static_cast<std::byte *>(memory), size}, capacity,
 	                                                    GraphModelVersion(*graph))};
 	if (replay.store == nullptr)
