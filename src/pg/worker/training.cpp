@@ -371,14 +371,14 @@ void TrainModels(Training *training)
 
 void ConcludeTraining(Training *training, void (*put_row)(void *context), void *context)
 {
-	const char *problem = training->output.error;
+	const char *problem = nullptr; /* an expert's own reason says more than the trainer's exit status */
 
 	SetPhase("judging", 0, std::nan(""));
 	for (int which = 0; which < kNumModels; which++) {
 		if (!training->wanted[which])
 			continue;
 		const char *error = ConcludeModel(training, static_cast<ModelId>(which));
-		if (error != nullptr && problem[0] == '\0')
+		if (error != nullptr && problem == nullptr)
 			problem = error;
 		if (put_row != nullptr)
 			put_row(context);
@@ -387,7 +387,7 @@ void ConcludeTraining(Training *training, void (*put_row)(void *context), void *
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
 	shared->drifted = false;
 	LWLockRelease(shared->learn_lock);
-	NoteTrainingEnd(problem);
+	NoteTrainingEnd(problem != nullptr ? problem : training->output.error);
 }
 
 void NoteTrainingFailure()
