@@ -22,11 +22,17 @@ namespace wlm {
 namespace setting {
 bool bypass = false;
 char *database = nullptr;
+bool elastic = true;
+double explore_rate = 0.05;
 int express_floor_ms = 200;
 int flush_interval_s = 2;
 double grant_quantile = 0.95;
+int grant_scope = static_cast<int>(GrantScope::kOperator);
+int guard_action = static_cast<int>(GuardAction::kLog);
+int guard_limit_kb = -1;
 int history_days = 30;
 int history_rows = 100000;
+bool manage_maintenance = true;
 int max_queries = 0;
 int max_wait_ms = 300000;
 int max_work_mem_kb = 1024 * 1024;
@@ -35,11 +41,14 @@ double min_cost = 1000;
 int min_work_mem_kb = 1024;
 int mode = static_cast<int>(Mode::kObserve);
 int model_memory_kb = 24 * 1024;
+double need_factor = 1.0;
 double oversubscription = 1.0;
+bool plan_memory = true;
 int priority = -1;
 char *query_group = nullptr;
 int query_serial = 0;
 int queue_timeout_ms = -1;
+bool reduce_workers = true;
 bool respect_user_work_mem = true;
 int ring_kb = 4096;
 double sample_rate = 0.05;
@@ -60,6 +69,18 @@ const config_enum_entry kModes[] = {
 	{"off", static_cast<int>(Mode::kOff), false},
 	{"observe", static_cast<int>(Mode::kObserve), false},
 	{"auto", static_cast<int>(Mode::kAuto), false},
+	{nullptr, 0, false},
+};
+
+const config_enum_entry kGrantScopes[] = {
+	{"operator", static_cast<int>(GrantScope::kOperator), false},
+	{"query", static_cast<int>(GrantScope::kQuery), false},
+	{nullptr, 0, false},
+};
+
+const config_enum_entry kGuardActions[] = {
+	{"log", static_cast<int>(GuardAction::kLog), false},
+	{"cancel", static_cast<int>(GuardAction::kCancel), false},
 	{nullptr, 0, false},
 };
 
@@ -143,6 +164,24 @@ void InitSettings()
 	                           0,
 	                           nullptr, nullptr, nullptr);
 
+	DefineCustomBoolVariable("wlm.elastic",
+	                         "Lets hash joins and hash aggregates take more memory before they would spill.",
+	                         "Only what is free of wlm.memory, in steps, up to wlm.max_work_mem.",
+	                         &setting::elastic,
+	                         true,
+	                         PGC_SUSET,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
+	DefineCustomRealVariable("wlm.explore_rate",
+	                         "Part of executions that may try another amount of memory.",
+	                         "So that the value of memory can be learned; 0 never tries.",
+	                         &setting::explore_rate,
+	                         0.05, 0, 0.5,
+	                         PGC_SIGHUP,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
 	DefineCustomIntVariable("wlm.express_floor",
 	                        "Statements predicted to be shorter than this are always short.",
 	                        "Floor of the express lane's cut-off, which follows the recent execution times; -1 closes the lane.",
@@ -170,6 +209,35 @@ void InitSettings()
 	                         0,
 	                         nullptr, nullptr, nullptr);
 
+	DefineCustomEnumVariable("wlm.grant_scope",
+	                         "Whether each operator gets its own memory limit, or all of a statement the same.",
+	                         nullptr,
+	                         &setting::grant_scope,
+	                         static_cast<int>(GrantScope::kOperator),
+	                         kGrantScopes,
+	                         PGC_SUSET,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
+	DefineCustomEnumVariable("wlm.guard_action",
+	                         "What the memory guard does with the statement furthest over its grant when memory is about to run out.",
+	                         "It first stops growth and then admissions.",
+	                         &setting::guard_action,
+	                         static_cast<int>(GuardAction::kLog),
+	                         kGuardActions,
+	                         PGC_SIGHUP,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.guard_limit",
+	                        "Real memory that the memory guard protects.",
+	                        "-1 takes that of the host and of the server's cgroup, 0 turns the guard off.",
+	                        &setting::guard_limit_kb,
+	                        -1, -1, INT_MAX,
+	                        PGC_SIGHUP,
+	                        GUC_UNIT_KB,
+	                        nullptr, nullptr, nullptr);
+
 	DefineCustomIntVariable("wlm.history_days",
 	                        "Days for which observations are kept in wlm.history.",
 	                        nullptr,
@@ -187,6 +255,15 @@ void InitSettings()
 	                        PGC_SIGHUP,
 	                        0,
 	                        nullptr, nullptr, nullptr);
+
+	DefineCustomBoolVariable("wlm.manage_maintenance",
+	                         "Gives CREATE INDEX, REINDEX and REFRESH MATERIALIZED VIEW maintenance_work_mem from wlm.memory.",
+	                         nullptr,
+	                         &setting::manage_maintenance,
+	                         true,
+	                         PGC_SUSET,
+	                         0,
+	                         nullptr, nullptr, nullptr);
 
 	DefineCustomIntVariable("wlm.max_queries",
 	                        "Statements that can be managed at the same time.",
@@ -261,12 +338,30 @@ void InitSettings()
 	                        GUC_UNIT_KB,
 	                        nullptr, nullptr, nullptr);
 
+	DefineCustomRealVariable("wlm.need_factor",
+	                         "Factor on predicted memory needs.",
+	                         nullptr,
+	                         &setting::need_factor,
+	                         1.0, 0.1, 10.0,
+	                         PGC_SUSET,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
 	DefineCustomRealVariable("wlm.oversubscription",
 	                         "Factor on wlm.memory up to which reservations may add up.",
 	                         nullptr,
 	                         &setting::oversubscription,
 	                         1.0, 0.1, 10.0,
 	                         PGC_SIGHUP,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
+	DefineCustomBoolVariable("wlm.plan_memory",
+	                         "Lets statements be planned for another work_mem where that has proved faster.",
+	                         nullptr,
+	                         &setting::plan_memory,
+	                         true,
+	                         PGC_SUSET,
 	                         0,
 	                         nullptr, nullptr, nullptr);
 
@@ -306,6 +401,15 @@ void InitSettings()
 	                        PGC_SUSET,
 	                        GUC_UNIT_MS,
 	                        nullptr, nullptr, nullptr);
+
+	DefineCustomBoolVariable("wlm.reduce_workers",
+	                         "Lets statements run with fewer parallel workers than planned.",
+	                         "Where more are predicted to bring little, or others need the processors.",
+	                         &setting::reduce_workers,
+	                         true,
+	                         PGC_SUSET,
+	                         0,
+	                         nullptr, nullptr, nullptr);
 
 	DefineCustomBoolVariable("wlm.respect_user_work_mem",
 	                         "Leaves work_mem alone where a session, role or database has set it.",

@@ -11,15 +11,23 @@
 namespace wlm {
 
 enum class Mode : int { kOff = 0, kObserve, kAuto };
+enum class GrantScope : int { kOperator = 0, kQuery };
+enum class GuardAction : int { kLog = 0, kCancel };
 
 namespace setting {
 extern bool bypass;
 extern char *database;
+extern int grant_scope;           /* GrantScope */
 extern double grant_quantile;
+extern bool elastic;
+extern double explore_rate;
 extern int express_floor_ms;
 extern int flush_interval_s;
 extern int history_days;
 extern int history_rows;
+extern int guard_action;          /* GuardAction */
+extern int guard_limit_kb;        /* -1 = of host and cgroup */
+extern bool manage_maintenance;
 extern int max_queries;           /* 0 = from max_connections */
 extern int max_wait_ms;
 extern int max_work_mem_kb;
@@ -28,11 +36,14 @@ extern double min_cost;
 extern int min_work_mem_kb;
 extern int mode;                  /* Mode */
 extern int model_memory_kb;
+extern double need_factor;
 extern double oversubscription;
+extern bool plan_memory;
 extern int priority;              /* -1 = that of the queue, else Priority */
 extern char *query_group;
 extern int query_serial;          /* private: which query a parallel worker belongs to */
 extern int queue_timeout_ms;      /* -1 = that of the queue */
+extern bool reduce_workers;
 extern bool respect_user_work_mem;
 extern int ring_kb;
 extern double sample_rate;

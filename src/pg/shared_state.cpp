@@ -144,6 +144,8 @@ void CreateState(char *memory, const Layout &layout)
 		pg_atomic_init_u32(&slots[i].phase, static_cast<uint32>(Phase::kFree));
 		pg_atomic_init_u32(&slots[i].admitted, 0);
 		pg_atomic_init_u32(&slots[i].cancel_requested, 0);
+		pg_atomic_init_u32(&slots[i].stop_requested, 0);
+		pg_atomic_init_u32(&slots[i].grown_kb, 0);
 		SpinLockInit(&slots[i].mutex);
 	}
 

@@ -59,11 +59,30 @@ struct WorkerReport {
 	float total_peak_kb;     /* summed over workers */
 };
 
+/* The grant as parallel workers find it, by plan_node_id; written by the leader before it starts them. */
+struct NodeLimit {
+	float work_mem_kb;       /* as OperatorGrant::work_mem_kb; 0 = none of its own */
+	bool released;
+};
+struct NodeLimits {
+	int16 max_plan_node_id;  /* -1: no limits */
+	uint8 slot_of_plan_id[kMaxPlanNodeIds];
+	NodeLimit limits[kMaxMemoryNodes];
+};
+
+/* Why a running query is to end itself; kNone = it is not. */
+enum class StopReason : uint32 { kNone = 0, kMemoryGuard };
+
 /* One per policy entry, same index. */
 struct QuerySlot {
 	pg_atomic_uint32 phase;         /* Phase in the low byte, above it a count of changes; see SlotPhase() */
 	pg_atomic_uint32 admitted;      /* set by the waker, under state_lock, before the latch */
 	pg_atomic_uint32 cancel_requested; /* set by cancel_queued(), heeded by the waiter */
+	pg_atomic_uint32 stop_requested;   /* StopReason, for the query of `serial`; heeded by the backend's own timer */
+	pg_atomic_uint32 grown_kb;         /* by which operators of all its processes have grown */
+	uint32 serial;                     /* counts the queries that this slot has served */
+	bool elastic;                      /* wlm.elastic when it began */
+	NodeLimits node_limits;
 	int pid;
 	int procno;                     /* index in ProcGlobal->allProcs, to find the latch */
 	Oid role;
@@ -75,6 +94,7 @@ struct QuerySlot {
 	float requested_kb;             /* reservation wanted */
 	float granted_work_mem_kb;
 	float used_kb;                  /* peak seen so far */
+	float real_kb;                  /* memory of its processes as the guard saw it last; 0 = not yet */
 	bool applied;                   /* mode auto: the grant is in force */
 
 	slock_t mutex;                  /* guards the fields below */

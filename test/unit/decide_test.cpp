@@ -10,7 +10,7 @@
 #include <cstring>
 #include <memory>
 
-#include "core/decide/grant.hpp"
+#include "core/grant/grant.hpp"
 #include "core/decide/workload.hpp"
 #include "plan_builder.hpp"
 

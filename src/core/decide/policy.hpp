@@ -59,11 +59,15 @@ enum class Priority : uint8_t { kLowest = 0, kLow, kNormal, kHigh, kHighest, kCr
 inline constexpr int kNumPriorities = static_cast<int>(Priority::kNumPriorities);
 
 enum class QueryState : uint8_t { kFree = 0, kQueued, kRunning, kReturned };
-enum class Lane : uint8_t { kNormal = 0, kExpress };
+/* Maintenance: a utility that builds indexes; like the express lane without a slot, and it never waits. */
+enum class Lane : uint8_t { kNormal = 0, kExpress, kMaintenance };
 enum class Verdict : uint8_t { kAdmitted = 0, kQueued, kQueueFull, kTableFull };
 
 /* Why a query waits, or waited last. */
 enum class WaitReason : uint8_t { kNone = 0, kSlot, kMemory, kPassing /* a starved query goes first */ };
+
+/* What real memory leaves, whatever is reserved; each includes those before it. */
+enum class Pressure : uint8_t { kNone = 0, kNoGrowth, kNoAdmission /* of queries that want memory, while any runs */ };
 
 struct QueueLimits {
 	char name[kNameLength];
@@ -95,6 +99,7 @@ struct QueryRequest {
 	double time_upper_ms;       /* predicted, upper quantile */
 	int64_t memory_kb;          /* reservation wanted */
 	double queue_timeout_ms = -1; /* 0 = none; negative = that of the queue */
+	bool maintenance = false;     /* Lane::kMaintenance: admitted at once, with what is free of memory_kb, perhaps nothing */
 };
 
 /* Index into the table, or kNoQuery. The caller keeps it from Arrive to Finish. */
@@ -177,6 +182,13 @@ class Policy {
 	/* Lowers or raises the reservation to what is known to be used. */
 	void Reserve(QueryHandle handle, int64_t memory_kb, double now_ms) noexcept;
 	/*
+	 * More for an admitted query that is about to need it: wanted_kb if the budget and its queue's share have it, nobody is starved of
+	 * memory and there is no pressure; half of it, down to least_kb, if only that is there; else 0. Never forced.
+	 */
+	int64_t Grow(QueryHandle handle, int64_t wanted_kb, int64_t least_kb, double now_ms) noexcept;
+	/* What the memory guard sees: unavailable_kb is memory that processes still hold without a reservation; the budget shrinks by it. */
+	void SetPressure(Pressure pressure, int64_t unavailable_kb, double now_ms) noexcept;
+	/*
 	 * About once a second: evicts express queries that overran the cut-off, moves automatic slot
 	 * limits (additive increase while somebody waits for a slot and saturation < 1, halved above),
 	 * forces whom the caller forgot to call Deadline() for. saturation: 1 = the machine is full.
@@ -197,6 +209,11 @@ class Policy {
 	int64_t reserved_kb() const noexcept;
 	int64_t forced_kb() const noexcept;                     /* part of it that was forced over the budget */
 	double express_cutoff_ms() const noexcept;
+	Pressure pressure() const noexcept;
+	int64_t unavailable_kb() const noexcept;
+	int64_t free_kb() const noexcept;                       /* what may still be reserved */
+	uint64_t num_grown() const noexcept;                    /* successful Grow() */
+	uint64_t num_growth_refused() const noexcept;
 
 	/* Recomputes everything from the entries; false with a reason in `why` (at least 128 bytes) if they disagree. */
 	bool CheckInvariants(char *why, size_t size) const noexcept;

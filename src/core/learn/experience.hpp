@@ -34,7 +34,8 @@ struct OperatorExperience {
 	float estimated_rows;
 	float actual_rows;        /* per process summed; negative = not sampled */
 	float predicted_kb;       /* median of the mixture */
-	float granted_kb;         /* limit in force, multiplier included */
+	float granted_kb;         /* limit in force at the start, multiplier included */
+	float grown_kb;           /* limit at the end: more where it grew, else granted_kb */
 	float peak_kb;            /* largest process */
 	float needed_kb;          /* to have stayed in memory, largest process */
 	float temp_kb;            /* written to temporary files, largest process; 0 if it did not spill or nobody knows */
@@ -65,13 +66,21 @@ struct Experience {
 	CommandKind command;
 	int16_t workers_planned;
 	int16_t workers_launched;
+	int16_t workers_granted;  /* at most workers_planned; summed over Gathers like it */
+	uint8_t worker_reason;    /* WorkerReason */
+	uint8_t grant_level;      /* GrantLevel */
+	uint8_t level_reason;     /* LevelReason */
 	uint32_t config_generation;
 	float total_cost;
 	float estimated_rows;     /* of the root */
 	double returned_rows;     /* negative = unknown */
 	float queue_ms;
 	float time_ms;            /* execution without the wait */
-	float granted_work_mem_kb;
+	float session_work_mem_kb;  /* the session's own setting */
+	float plan_work_mem_kb;     /* for which the plan was made; 0 = unknown (a plan made earlier) */
+	float granted_work_mem_kb;  /* largest in force for any operator */
+	float lacking_kb;           /* Grant::lacking_kb */
+	float coverage;             /* Grant::coverage in force; 0 if nothing was applied */
 	float reserved_kb;
 	float query_memory_kb;    /* peak of all processes */
 	Estimate time;            /* the mixture's */

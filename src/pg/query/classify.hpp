@@ -10,7 +10,7 @@
 
 #include "pg/postgres.hpp"
 
-#include "core/decide/grant.hpp"
+#include "core/grant/grant.hpp"
 #include "core/decide/workload.hpp"
 #include "core/predict/expert.hpp"
 

@@ -122,7 +122,12 @@ void FillSlotLocked(const ManagedQuery *query, const Decision &decision)
 	slot.predicted_ms = query->experience.time.HasOpinion() ? query->experience.time.At(0) : 0;
 	slot.requested_kb = static_cast<float>(query->grant.reservation_kb);
 	slot.granted_work_mem_kb = static_cast<float>(query->grant.work_mem_kb);
-	slot.used_kb = 0;
+	slot.used_kb = slot.real_kb = 0;
+	slot.serial++;
+	slot.elastic = setting::elastic;
+	slot.node_limits.max_plan_node_id = -1;
+	pg_atomic_write_u32(&slot.stop_requested, 0);
+	pg_atomic_write_u32(&slot.grown_kb, 0);
 	slot.applied = query->applied;
 	slot.worker_memory_kb = 0;
 	slot.num_reports = 0;

@@ -19,7 +19,8 @@ extern "C" {
 #include "executor/instrument.h"
 }
 
-#include "core/decide/grant.hpp"
+#include "core/grant/grant.hpp"
+#include "core/grant/ledger.hpp"
 #include "core/decide/policy.hpp"
 #include "core/learn/experience.hpp"
 
@@ -40,6 +41,8 @@ struct ManagedQuery {
 	double returned_rows;           /* over all fetches */
 	int16 max_plan_node_id;
 	Grant grant;
+	GrantLedger ledger;
+	struct NodeGrants *nodes;       /* wrapped nodes (pg/grant/nodes.hpp), in es_query_cxt; null = none */
 	MemoryContextCallback release;
 	Experience experience;          /* predictions at the start, outcomes at the end */
 	uint8 slot_of_plan_id[kMaxPlanNodeIds]; /* [0, max_plan_node_id] -> memory slot, kNoSlot if none */

@@ -41,7 +41,7 @@ void RecordOperators(ManagedQuery *query, const PlanGraph &graph, const Forecast
 		recorded.actual_rows = -1;
 		recorded.peak_kb = recorded.needed_kb = recorded.temp_kb = 0;
 		recorded.formula_kb = static_cast<float>(FormulaMemoryKb(graph, index));
-		recorded.granted_kb = 0;
+		recorded.granted_kb = recorded.grown_kb = 0;
 	}
 }
 
@@ -80,12 +80,17 @@ void RecordPrediction(ManagedQuery *query, const PlanGraph &graph, const Forecas
 	experience.command = graph.command;
 	experience.workers_planned = static_cast<int16_t>(std::clamp(graph.planned_workers, 0.0f, 1024.0f));
 	experience.workers_launched = 0;
+	experience.workers_granted = experience.workers_planned;
+	experience.worker_reason = experience.grant_level = experience.level_reason = 0;
 	experience.config_generation = pg_atomic_read_u32(&shared->workload_generation);
 	experience.total_cost = static_cast<float>(statement->planTree->total_cost);
 	experience.estimated_rows = static_cast<float>(statement->planTree->plan_rows);
 	experience.returned_rows = -1;
 	experience.queue_ms = experience.time_ms = 0;
+	experience.session_work_mem_kb = static_cast<float>(query->session_work_mem_kb);
+	experience.plan_work_mem_kb = 0;
 	experience.granted_work_mem_kb = experience.reserved_kb = 0;
+	experience.lacking_kb = experience.coverage = 0;
 	experience.query_memory_kb = 0;
 	experience.num_operators = 0;
 	if (!forecast.has_opinion) {
@@ -108,7 +113,8 @@ void RecordGrant(ManagedQuery *query)
 	for (int i = 0; i < grant.num_operators && i < experience.num_operators; i++) {
 		const OperatorGrant &granted = grant.operators[i];
 		const double factor = grant.work_mem_kb > 0 ? static_cast<double>(in_force) / static_cast<double>(grant.work_mem_kb) : 1;
-		experience.operators[granted.memory_slot].granted_kb = static_cast<float>(granted.limit_kb * factor);
+		OperatorExperience &recorded = experience.operators[granted.memory_slot];
+		recorded.granted_kb = recorded.grown_kb = static_cast<float>(granted.limit_kb * factor);
 	}
 }
 

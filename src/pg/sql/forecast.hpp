@@ -13,7 +13,7 @@ extern "C" {
 #include "nodes/plannodes.h"
 }
 
-#include "core/decide/grant.hpp"
+#include "core/grant/grant.hpp"
 #include "core/decide/policy.hpp"
 #include "core/predict/expert.hpp"
 

@@ -180,7 +180,7 @@ void DecodeOperator(const Datum *values, const bool *nulls, Experience *experien
 	o->estimated_rows = DatumGetFloat4(values[kEstimatedRows]);
 	o->actual_rows = FloatOr(values, nulls, kActualRows, -1);
 	o->formula_kb = DatumGetFloat4(values[kFormulaKb]);
-	o->granted_kb = DatumGetFloat4(values[kGrantedKb]);
+	o->granted_kb = o->grown_kb = DatumGetFloat4(values[kGrantedKb]);
 	o->peak_kb = FloatOr(values, nulls, kOperatorPeakKb, 0);
 	o->needed_kb = FloatOr(values, nulls, kNeededKb, 0);
 	o->temp_kb = FloatOr(values, nulls, kTempKb, 0);

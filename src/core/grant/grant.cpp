@@ -5,7 +5,7 @@
  * with work_mem, so the largest one that fits the query's share is found by
  * bisection over a monotone function.
  */
-#include "core/decide/grant.hpp"
+#include "core/grant/grant.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -79,6 +79,12 @@ void ComputeGrant(const PlanGraph &graph, const Forecast &forecast, const GrantL
 	grant->work_mem_kb = limits.session_work_mem_kb;
 	grant->reservation_kb = static_cast<int64_t>(kBaseKb);
 	grant->raises = false;
+	grant->adjusts = false;
+	grant->lacking_kb = 0;
+	grant->coverage = 1;
+	grant->saved_ms = 0;
+	grant->lifetimes.num_moments = 0;
+	grant->lifetimes.released = 0;
 	if (!forecast.has_opinion || graph.overflow)
 		return;
 
@@ -97,6 +103,8 @@ void ComputeGrant(const PlanGraph &graph, const Forecast &forecast, const GrantL
 		                         (pooled ? 1.0f : std::max(1.0f, node.processes));
 		operator_grant.plan_node_id = node.plan_node_id;
 		operator_grant.memory_slot = slot;
+		operator_grant.released = false;
+		operator_grant.need_kb = static_cast<float>(needs[count].kb);
 		operator_grant.processes = static_cast<float>(needs[count].processes);
 		wanted = std::max(wanted, WantedKb(graph, graph.memory_node[slot], needs[count].kb) / needs[count].multiplier);
 		upper_needs += needs[count].kb * needs[count].processes;
@@ -124,6 +132,7 @@ void ComputeGrant(const PlanGraph &graph, const Forecast &forecast, const GrantL
 	grant->raises = grant->work_mem_kb > limits.session_work_mem_kb;
 	for (int i = 0; i < count; i++) {
 		const double limit = static_cast<double>(grant->work_mem_kb) * needs[i].multiplier;
+		grant->operators[i].work_mem_kb = static_cast<float>(grant->work_mem_kb);
 		grant->operators[i].limit_kb = static_cast<float>(limit);
 		grant->operators[i].expected_kb = static_cast<float>(std::min(limit, needs[i].kb));
 	}
