@@ -28,6 +28,9 @@ SELECT is_empty($$SELECT * FROM wlm.history WHERE final_state <> 'completed' AND
 SELECT is_empty($$SELECT * FROM wlm.history_operator WHERE needed_kb < peak_kb * 0.5 AND NOT spilled$$, 'without a spill the need is the peak');
 SELECT is_empty($$SELECT * FROM wlm.history_operator WHERE temp_kb < 0 OR (temp_kb > 0 AND NOT spilled)$$, 'only what spills writes temporary files');
 SELECT is_empty($$SELECT * FROM wlm.history WHERE familiarity NOT IN ('plan', 'template', 'none') OR novelty < 0 OR novelty = 'NaN'$$, 'familiarity and novelty are known');
+SELECT is_empty($$SELECT * FROM wlm.history WHERE lacking_kb < 0 OR coverage NOT BETWEEN 0 AND 1 OR (coverage > 0 AND NOT applied)$$, 'coverage is a part, of what was applied');
+SELECT is_empty($$SELECT * FROM wlm.history WHERE workers_granted NOT BETWEEN 0 AND workers_planned$$, 'workers are never more than planned');
+SELECT is_empty($$SELECT * FROM wlm.history_operator WHERE grown_kb < granted_kb$$, 'no limit shrinks');
 SELECT is_empty($$SELECT * FROM wlm.history_operator WHERE processes = 0 AND peak_kb IS NOT NULL$$, 'a peak is of a process');
 SELECT is_empty($$SELECT * FROM wlm.plan WHERE executions < 0 OR first_seen > last_seen OR nodes < 1 OR graph = ''$$, 'plans are plans');
 SELECT hasnt_column('wlm', 'history', 'query', 'texts are not stored');

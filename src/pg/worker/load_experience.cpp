@@ -11,6 +11,7 @@
 #include <cstring>
 
 extern "C" {
+#include "commands/dbcommands.h"
 #include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -96,6 +97,22 @@ uint32 NameHash(const Datum *values, const bool *nulls, int column)
 	return DatumGetUInt32(hash_any(reinterpret_cast<const unsigned char *>(name), static_cast<int>(strlen(name))));
 }
 
+/* As in the ring, so that statements are known again; of one that is gone the hash of its name. */
+uint32 DatabaseOf(const Datum *values, const bool *nulls)
+{
+	static NameData last_name = {};
+	static Oid last_oid = InvalidOid;
+
+	if (nulls[kDatabase])
+		return 0;
+	const Name name = DatumGetName(values[kDatabase]);
+	if (last_oid == InvalidOid || namestrcmp(name, NameStr(last_name)) != 0) {
+		last_oid = get_database_oid(NameStr(*name), true);
+		last_name = *name;
+	}
+	return OidIsValid(last_oid) ? last_oid : NameHash(values, nulls, kDatabase);
+}
+
 float Share(double share) { return std::isfinite(share) ? static_cast<float>(share) : 0.0f; }
 
 }  // namespace
@@ -105,7 +122,7 @@ void DecodeExperience(const Datum *values, const bool *nulls, Experience *e)
 	memset(static_cast<void *>(e), 0, offsetof(Experience, operators));
 	e->finished_at = DatumGetTimestampTz(values[kFinishedAt]);
 	e->pid = DatumGetInt32(values[kPid]);
-	e->database_oid = NameHash(values, nulls, kDatabase);
+	e->database_oid = DatabaseOf(values, nulls);
 	e->role_oid = NameHash(values, nulls, kRole);
 	e->query_id = static_cast<uint64>(DatumGetInt64(values[kQueryId]));
 	e->template_fingerprint = static_cast<uint64>(DatumGetInt64(values[kTemplate]));
@@ -129,11 +146,19 @@ void DecodeExperience(const Datum *values, const bool *nulls, Experience *e)
 	e->queue_ms = DatumGetFloat4(values[kQueueMs]);
 	e->time_ms = DatumGetFloat4(values[kActualMs]);
 	e->reserved_kb = DatumGetFloat4(values[kReservedKb]);
+	e->session_work_mem_kb = FloatOr(values, nulls, kSessionWorkMemKb, 0);
+	e->plan_work_mem_kb = FloatOr(values, nulls, kPlanWorkMemKb, 0);
 	e->granted_work_mem_kb = DatumGetFloat4(values[kGrantedWorkMemKb]);
+	e->lacking_kb = FloatOr(values, nulls, kLackingKb, 0);
+	e->coverage = FloatOr(values, nulls, kCoverage, 0);
+	e->grant_level = static_cast<uint8>(IndexOf(stored::kGrantLevels, TextAt(values, nulls, kGrantLevel)));
+	e->level_reason = static_cast<uint8>(IndexOf(stored::kGrantReasons, TextAt(values, nulls, kGrantReason)));
 	e->query_memory_kb = FloatOr(values, nulls, kPeakKb, 0);
 	e->temp_bytes = DatumGetInt64(values[kTempBytes]);
 	e->workers_planned = DatumGetInt16(values[kWorkersPlanned]);
+	e->workers_granted = nulls[kWorkersGranted] ? e->workers_planned : DatumGetInt16(values[kWorkersGranted]);
 	e->workers_launched = DatumGetInt16(values[kWorkersLaunched]);
+	e->worker_reason = static_cast<uint8>(IndexOf(stored::kWorkerReasons, TextAt(values, nulls, kWorkerReason)));
 	e->model_version = static_cast<uint32>(DatumGetInt32(values[kModelVersion]));
 
 	const double high_ms = FloatAt(values, nulls, kPredictedHighMs), low_ms = FloatAt(values, nulls, kPredictedLowMs);
@@ -180,7 +205,8 @@ void DecodeOperator(const Datum *values, const bool *nulls, Experience *experien
 	o->estimated_rows = DatumGetFloat4(values[kEstimatedRows]);
 	o->actual_rows = FloatOr(values, nulls, kActualRows, -1);
 	o->formula_kb = DatumGetFloat4(values[kFormulaKb]);
-	o->granted_kb = o->grown_kb = DatumGetFloat4(values[kGrantedKb]);
+	o->granted_kb = DatumGetFloat4(values[kGrantedKb]);
+	o->grown_kb = FloatOr(values, nulls, kGrownKb, o->granted_kb);
 	o->peak_kb = FloatOr(values, nulls, kOperatorPeakKb, 0);
 	o->needed_kb = FloatOr(values, nulls, kNeededKb, 0);
 	o->temp_kb = FloatOr(values, nulls, kTempKb, 0);

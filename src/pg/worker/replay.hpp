@@ -24,7 +24,7 @@ void EndReplay();
  * bounded whatever the table's size. `condition` is SQL over the columns of wlm.history, or null; it is
  * trusted. Inside a transaction with an active snapshot; may raise. The caller's search_path must start
  * with pg_catalog. `consume` runs in a memory context that is soon reset and may change its first argument; the
- * graph is null where wlm.plan does not have it. database_oid and role_oid are hashes of the names.
+ * graph is null where wlm.plan does not have it. role_oid is a hash of the name, and database_oid, too, of a database that is gone.
  */
 using ConsumeExperience = void (*)(void *context, Experience &experience, const PlanGraph *graph);
 void ForEachExperience(const char *condition, int64 limit, ConsumeExperience consume, void *context);

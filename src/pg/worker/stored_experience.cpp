@@ -113,17 +113,19 @@ const StoredColumn kHistoryColumns[kNumHistoryColumns] = {
 	{"total_cost", FLOAT4OID}, {"estimated_rows", FLOAT4OID}, {"returned_rows", FLOAT8OID},
 	{"queue_ms", FLOAT4OID}, {"predicted_ms", FLOAT4OID}, {"predicted_low_ms", FLOAT4OID},
 	{"predicted_high_ms", FLOAT4OID}, {"actual_ms", FLOAT4OID}, {"predicted_kb", FLOAT4OID},
-	{"predicted_high_kb", FLOAT4OID}, {"reserved_kb", FLOAT4OID}, {"granted_work_mem_kb", FLOAT4OID},
-	{"peak_kb", FLOAT4OID}, {"temp_bytes", INT8OID}, {"workers_planned", INT2OID},
-	{"workers_launched", INT2OID}, {"model_version", INT4OID}, {"experts", JSONBOID},
+	{"predicted_high_kb", FLOAT4OID}, {"reserved_kb", FLOAT4OID}, {"session_work_mem_kb", FLOAT4OID},
+	{"plan_work_mem_kb", FLOAT4OID}, {"granted_work_mem_kb", FLOAT4OID}, {"lacking_kb", FLOAT4OID}, {"coverage", FLOAT4OID},
+	{"grant_level", TEXTOID}, {"grant_reason", TEXTOID}, {"peak_kb", FLOAT4OID}, {"temp_bytes", INT8OID},
+	{"workers_planned", INT2OID}, {"workers_granted", INT2OID}, {"workers_launched", INT2OID}, {"worker_reason", TEXTOID},
+	{"model_version", INT4OID}, {"experts", JSONBOID},
 };
 
 const StoredColumn kOperatorColumns[kNumOperatorColumns] = {
 	{"history_id", INT8OID}, {"plan_node_id", INT4OID}, {"operator", TEXTOID}, {"memory_class", TEXTOID},
 	{"slot", INT2OID}, {"processes", INT2OID}, {"estimated_rows", FLOAT4OID}, {"actual_rows", FLOAT4OID},
 	{"formula_kb", FLOAT4OID}, {"predicted_kb", FLOAT4OID}, {"predicted_high_kb", FLOAT4OID},
-	{"granted_kb", FLOAT4OID}, {"peak_kb", FLOAT4OID}, {"needed_kb", FLOAT4OID}, {"temp_kb", FLOAT4OID}, {"spilled", BOOLOID},
-	{"censored", BOOLOID}, {"experts", JSONBOID},
+	{"granted_kb", FLOAT4OID}, {"grown_kb", FLOAT4OID}, {"peak_kb", FLOAT4OID}, {"needed_kb", FLOAT4OID},
+	{"temp_kb", FLOAT4OID}, {"spilled", BOOLOID}, {"censored", BOOLOID}, {"experts", JSONBOID},
 };
 
 void EncodeExperience(const Experience &e, const Workload &workload, StoredRow *row)
@@ -171,11 +173,19 @@ void EncodeExperience(const Experience &e, const Workload &workload, StoredRow *
 	SetFloatOrNull(row, kPredictedKb, Quantity(e.query_memory, 0));
 	SetFloatOrNull(row, kPredictedHighKb, Quantity(e.query_memory, stored::kHalfWidth));
 	SetFloat(row, kReservedKb, static_cast<double>(e.reserved_kb));
+	SetFloat(row, kSessionWorkMemKb, static_cast<double>(e.session_work_mem_kb));
+	SetFloatOrNull(row, kPlanWorkMemKb, e.plan_work_mem_kb > 0 ? static_cast<double>(e.plan_work_mem_kb) : std::nan(""));
 	SetFloat(row, kGrantedWorkMemKb, static_cast<double>(e.granted_work_mem_kb));
+	SetFloat(row, kLackingKb, static_cast<double>(e.lacking_kb));
+	SetFloat(row, kCoverage, static_cast<double>(e.coverage));
+	SetText(row, kGrantLevel, NameAt(stored::kGrantLevels, e.grant_level));
+	SetText(row, kGrantReason, NameAt(stored::kGrantReasons, e.level_reason));
 	SetFloatOrNull(row, kPeakKb, e.query_memory_kb > 0 ? static_cast<double>(e.query_memory_kb) : std::nan(""));
 	Set(row, kTempBytes, Int64GetDatum(e.temp_bytes));
 	Set(row, kWorkersPlanned, Int16GetDatum(e.workers_planned));
+	Set(row, kWorkersGranted, Int16GetDatum(e.workers_granted));
 	Set(row, kWorkersLaunched, Int16GetDatum(e.workers_launched));
+	SetText(row, kWorkerReason, NameAt(stored::kWorkerReasons, e.worker_reason));
 	Set(row, kModelVersion, Int32GetDatum(static_cast<int32>(e.model_version)));
 
 	initStringInfo(&json);
@@ -217,6 +227,7 @@ void EncodeOperator(const OperatorExperience &o, int64 history_id, StoredRow *ro
 	SetFloatOrNull(row, kOperatorKb, Quantity(o.mixture, 0));
 	SetFloatOrNull(row, kOperatorHighKb, Quantity(o.mixture, stored::kHalfWidth));
 	SetFloat(row, kGrantedKb, static_cast<double>(o.granted_kb));
+	SetFloat(row, kGrownKb, static_cast<double>(o.grown_kb));
 	SetFloatOrNull(row, kOperatorPeakKb, observed ? static_cast<double>(o.peak_kb) : unknown);
 	SetFloatOrNull(row, kNeededKb, observed ? static_cast<double>(o.needed_kb) : unknown);
 	SetFloatOrNull(row, kTempKb, observed ? static_cast<double>(o.temp_kb) : unknown);

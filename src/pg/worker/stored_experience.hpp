@@ -4,7 +4,7 @@
  * An Experience as rows of wlm.history and wlm.history_operator, and back. The
  * tables are for people and reports first: names instead of codes, medians and
  * bounds instead of logarithms, null for what is not known. What comes back is
- * what learning needs: all but OIDs, pid and indices of queues.
+ * what learning needs: all but OIDs of roles, pid and indices of queues.
  *
  * What each expert said stands in the jsonb column `experts`, by its name:
  *     ms, kb                   median
@@ -30,8 +30,8 @@ struct StoredColumn {
 	Oid type;
 };
 
-inline constexpr int kNumHistoryColumns = 36;  /* without id */
-inline constexpr int kNumOperatorColumns = 18; /* history_id first */
+inline constexpr int kNumHistoryColumns = 44;  /* without id */
+inline constexpr int kNumOperatorColumns = 19; /* history_id first */
 
 extern const StoredColumn kHistoryColumns[kNumHistoryColumns];
 extern const StoredColumn kOperatorColumns[kNumOperatorColumns];
