@@ -1,7 +1,7 @@
 /*
  * admission.cpp
  *
- * Whether there is room for a query, and who starts next.
+ * Who starts next.
  *
  * A query's turn has come when dispatch reaches it: its level is next, its
  * queue has a free slot, and its key is the smallest. If it does not fit, those
@@ -12,6 +12,7 @@
  * (except a small share for the express lane). Critical queries heed only the
  * claim to the budget. A claimant for the budget also
  * takes what is held back as guarantee of others, else it might never start.
+ * A claim rests while pressure stops the claimant: whoever may start goes on.
  */
 #include "core/decide/policy.hpp"
 
@@ -29,90 +30,6 @@ struct Policy::Scan {
 	int num_behind_heads;
 };
 
-/* A query that wants more slots than its queue has is satisfied with all of them. */
-int32_t Policy::SlotsNeeded(const Entry &entry) const noexcept
-{
-	return std::min(entry.slots, queues_[entry.queue].counters.slots);
-}
-
-bool Policy::SlotFree(const Entry &entry) const noexcept
-{
-	const QueueCounters &counters = queues_[entry.queue].counters;
-	return counters.slots_used + SlotsNeeded(entry) <= counters.slots;
-}
-
-/* Of a queued query; follows the configuration while it waits. */
-int64_t Policy::Wanted(const Entry &entry) const noexcept
-{
-	return std::min(entry.memory_kb, queues_[entry.queue].query_cap_kb);
-}
-
-bool Policy::ShareFits(const Entry &entry) const noexcept
-{
-	const QueueState &queue = queues_[entry.queue];
-	const int64_t wanted = Wanted(entry);
-	return wanted == 0 || queue.counters.reserved_kb + wanted <= queue.max_kb;
-}
-
-/*
- * A query inside its own queue's guarantee is not held back for the guarantees of others; nor is anybody as long as
- * nothing is reserved at all, else several who want more than they are guaranteed could block each other.
- */
-bool Policy::BudgetFits(const Entry &entry, Lane lane, bool with_guarantees) const noexcept
-{
-	const QueueState &queue = queues_[entry.queue];
-	const int64_t wanted = Wanted(entry);
-	if (wanted == 0)
-		return true;
-	const int64_t limit = lane == Lane::kExpress ? budget_kb_ : normal_kb_;
-	if (reserved_kb_ + wanted > limit)
-		return false;
-	if (!with_guarantees || reserved_kb_ == 0 || queue.counters.reserved_kb + wanted <= queue.guarantee_kb)
-		return true;
-	return reserved_kb_ + wanted + withheld_kb_ - queue.withheld_kb <= limit;
-}
-
-/* What a queued query waits for at this moment. */
-WaitReason Policy::ReasonOf(QueryHandle handle) const noexcept
-{
-	const Entry &entry = entries()[handle];
-	const QueueState &queue = queues_[entry.queue];
-	if (entry.priority != Priority::kCritical) {
-		if (!SlotFree(entry))
-			return WaitReason::kSlot;
-		if (queue.claimant != kNoQuery && queue.claimant != handle)
-			return WaitReason::kPassing;
-	}
-	if (Wanted(entry) > 0 && claimant_ != kNoQuery && claimant_ != handle)
-		return WaitReason::kPassing;
-	return WaitReason::kMemory;
-}
-
-/* An idle guarantee is lent; it is withheld from others as long as its queue has anybody. */
-void Policy::UpdateWithheld(int index) noexcept
-{
-	QueueState &queue = queues_[index];
-	const QueueCounters &counters = queue.counters;
-	const bool active = counters.num_running + counters.num_returned + counters.num_queued > 0;
-	withheld_kb_ -= queue.withheld_kb;
-	queue.withheld_kb = active ? std::max<int64_t>(0, queue.guarantee_kb - counters.reserved_kb) : 0;
-	withheld_kb_ += queue.withheld_kb;
-}
-
-/*
- * Only what was forced may raise forced_kb_, everything that frees lowers it.
- * So it is exactly the part of reserved_kb_ over the budget, unless an ordinary
- * admission overcommits: that breaks the invariant and is found.
- */
-void Policy::ChangeReserved(int index, int64_t change_kb, bool forced) noexcept
-{
-	reserved_kb_ += change_kb;
-	queues_[index].counters.reserved_kb += change_kb;
-	const int64_t excess = std::max<int64_t>(0, reserved_kb_ - budget_kb_);
-	forced_kb_ = forced ? excess : std::min(forced_kb_, excess);
-	UpdateWithheld(index);
-}
-
 /* The entry is in no list. `forced`: there was no room. */
 void Policy::Start(QueryHandle handle, Lane lane, bool forced) noexcept
 {
@@ -125,10 +42,11 @@ void Policy::Start(QueryHandle handle, Lane lane, bool forced) noexcept
 	entry.admitted_ms = clock_ms_;
 	entry.since_ms = clock_ms_;
 	counters.num_running++;
+	num_holders_ += HoldsMemory(entry) ? 1 : 0;
 	if (lane == Lane::kExpress) {
 		counters.num_express++;
 		express_kb_ += entry.memory_kb;
-	} else {
+	} else if (lane == Lane::kNormal) {
 		entry.held = SlotsNeeded(entry);
 		counters.slots_used += entry.held;
 	}
@@ -145,7 +63,7 @@ void Policy::StartQueued(QueryHandle handle, bool over_limits, bool tell) noexce
 	Entry &entry = entries()[handle];
 	bool forced = !SlotFree(entry);     /* in order, that is a critical one */
 	if (over_limits)
-		forced = forced || !ShareFits(entry) || !BudgetFits(entry, Lane::kNormal, true);
+		forced = forced || Stopped(entry) || !ShareFits(entry) || !BudgetFits(entry, Lane::kNormal, true);
 	Dequeue(handle);
 	Start(handle, Lane::kNormal, forced);
 	if (tell) {
@@ -167,7 +85,11 @@ void Policy::Claim(QueryHandle handle, bool budget) noexcept
 bool Policy::TryStart(QueryHandle handle, Scan &scan) noexcept
 {
 	Entry &entry = entries()[handle];
-	if (Wanted(entry) > 0 && claimant_ != kNoQuery && claimant_ != handle) {
+	if (Stopped(entry)) {
+		entry.reason = WaitReason::kPressure;
+		return false;
+	}
+	if (Wanted(entry) > 0 && claimant_ != handle && Heeded(claimant_)) {
 		entry.reason = WaitReason::kPassing;
 		return false;
 	}
@@ -197,28 +119,40 @@ bool Policy::TryStart(QueryHandle handle, Scan &scan) noexcept
 	return true;
 }
 
+/* This query or the first behind it that pressure does not stop: not bounded, else those that want no memory would wait for it too. */
+QueryHandle Policy::FirstNotStopped(QueryHandle handle) const noexcept
+{
+	while (handle != kNoQuery && Stopped(entries()[handle]))
+		handle = entries()[handle].next;
+	return handle;
+}
+
 /* Merges the wait lists of one level by key, as far as their queues have slots. */
 bool Policy::StartFromLevel(int level, Scan &scan) noexcept
 {
 	const Entry *const table = entries();
 	const bool critical = level == static_cast<int>(Priority::kCritical);
+	const bool stopped = !critical && MemoryStopped();
 	QueryHandle cursor[kMaxQueues];
 	uint8_t seen[kMaxQueues];
 	uint64_t open = 0;
 
+	if (stopped && num_without_memory_ == 0)
+		return false;
 	for (uint64_t rest = levels_[level].queues; rest != 0; rest &= rest - 1) {
 		const int index = std::countr_zero(rest);
 		const QueueState &queue = queues_[index];
-		cursor[index] = queue.waiting[level].head;
+		cursor[index] = stopped ? FirstNotStopped(queue.waiting[level].head) : queue.waiting[level].head;
 		seen[index] = 0;
 		if (!critical && queue.counters.slots_used >= queue.counters.slots)
 			continue;
-		if (!critical && queue.claimant != kNoQuery) {
+		if (!critical && Heeded(queue.claimant)) {
 			if (static_cast<int>(table[queue.claimant].priority) != level)
 				continue;
 			cursor[index] = queue.claimant;
 		}
-		open |= uint64_t{1} << index;
+		if (cursor[index] != kNoQuery)
+			open |= uint64_t{1} << index;
 	}
 
 	while (open != 0) {
@@ -231,7 +165,7 @@ bool Policy::StartFromLevel(int level, Scan &scan) noexcept
 		const QueryHandle handle = cursor[best];
 		if (TryStart(handle, scan))
 			return true;
-		cursor[best] = table[handle].next;
+		cursor[best] = stopped ? FirstNotStopped(table[handle].next) : table[handle].next;
 		if (cursor[best] == kNoQuery || ++seen[best] > policy::kLookAhead || scan.num_behind_heads >= policy::kMaxLookAhead ||
 			(!critical && queues_[best].claimant == handle))
 			open &= ~(uint64_t{1} << best);
@@ -247,7 +181,7 @@ bool Policy::StartNext() noexcept
 	scan.num_unfit = 0;
 	scan.num_behind_heads = 0;
 
-	if (claimant_ != kNoQuery) {
+	if (Heeded(claimant_)) {
 		const Entry &entry = entries()[claimant_];
 		const bool slot = entry.priority == Priority::kCritical || SlotFree(entry);
 		if (BudgetFits(entry, Lane::kNormal, false)) {
@@ -257,7 +191,7 @@ bool Policy::StartNext() noexcept
 		}
 	}
 
-	if (claimant_ != kNoQuery && num_without_memory_ == 0)
+	if (Heeded(claimant_) && num_without_memory_ == 0)
 		return false;   /* everyone waits for the claimant: the usual state of an overload, and cheap */
 
 	int order[kNumPriorities];

@@ -34,7 +34,10 @@ bool Policy::ExpressFits(const Entry &entry, double time_upper_ms) const noexcep
 	const double budget = static_cast<double>(budget_kb_);
 	const QueueState &queue = queues_[entry.queue];
 	if (static_cast<double>(entry.memory_kb) > policy::kExpressQueryShare * budget ||
-		static_cast<double>(reserved_kb_) > policy::kExpressBusyShare * budget)
+		static_cast<double>(reserved_kb_ + unavailable_kb_) > policy::kExpressBusyShare * budget)
+		return false;
+	/* While memory is so short that others are stopped, all of the lane together may have what one query may have otherwise. */
+	if (pressure_ >= Pressure::kNoAdmission && static_cast<double>(express_kb_ + Wanted(entry)) > policy::kExpressQueryShare * budget)
 		return false;
 	/* Short queries in endless succession must not keep a starved one from its memory. */
 	if (claimant_ != kNoQuery &&
@@ -45,7 +48,22 @@ bool Policy::ExpressFits(const Entry &entry, double time_upper_ms) const noexcep
 	return ShareFits(entry) && BudgetFits(entry, Lane::kExpress, true);
 }
 
-/* They take their slots, over the limit if need be: new admissions wait for it. */
+/* To the normal lane: it takes its slots, over the limit if need be: new admissions wait for it. */
+void Policy::Evict(Entry &entry) noexcept
+{
+	QueueCounters &counters = queues_[entry.queue].counters;
+	entry.lane = Lane::kNormal;
+	entry.flags |= kEvictedFlag;
+	counters.num_evicted++;
+	express_kb_ -= entry.memory_kb;
+	if (entry.state != QueryState::kRunning)
+		return;
+	entry.held = SlotsNeeded(entry);
+	counters.slots_used += entry.held;
+	counters.num_express--;
+	num_holders_ += HoldsMemory(entry) ? 1 : 0;
+}
+
 void Policy::EvictOverrun() noexcept
 {
 	for (QueryHandle handle = 0; handle < max_queries_; handle++) {
@@ -53,14 +71,7 @@ void Policy::EvictOverrun() noexcept
 		if (entry.state != QueryState::kRunning || entry.lane != Lane::kExpress ||
 			static_cast<double>(entry.ran_ms) + clock_ms_ - entry.since_ms <= cutoff_ms_)
 			continue;
-		QueueCounters &counters = queues_[entry.queue].counters;
-		entry.lane = Lane::kNormal;
-		entry.flags |= kEvictedFlag;
-		entry.held = SlotsNeeded(entry);
-		counters.slots_used += entry.held;
-		counters.num_express--;
-		counters.num_evicted++;
-		express_kb_ -= entry.memory_kb;
+		Evict(entry);
 	}
 }
 

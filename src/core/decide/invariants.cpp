@@ -24,6 +24,7 @@ struct Policy::Recount {
 	int32_t num_queued;
 	int32_t num_untaken;
 	int32_t num_without_memory;
+	int32_t num_holders;
 };
 
 /* Sizes, limits, clock: what the other checks build on. */
@@ -39,6 +40,8 @@ const char *Policy::CheckFixed() const noexcept
 		return "the longest wait is out of range";
 	if (config_.budget_kb != budget_kb_ || budget_kb_ < 0 || budget_kb_ > policy::kMaxMemoryKb)
 		return "the budget is not that of the configuration";
+	if (pressure_ > Pressure::kNoAdmission || unavailable_kb_ < 0 || unavailable_kb_ > policy::kMaxMemoryKb)
+		return "the pressure is out of range";
 	if (!std::isfinite(cutoff_ms_) || cutoff_ms_ < std::max(0.0, config_.express_floor_ms) ||
 		cutoff_ms_ > policy::kCutoffSpan * std::max(0.0, config_.express_floor_ms))
 		return "the cut-off is out of its span";
@@ -77,8 +80,8 @@ const char *Policy::CheckEntries(Recount &recount) const noexcept
 {
 	for (QueryHandle handle = 0; handle < max_queries_; handle++) {
 		const Entry &entry = entries()[handle];
-		if (entry.state > QueryState::kReturned || entry.lane > Lane::kExpress || entry.priority >= Priority::kNumPriorities ||
-			entry.reason > WaitReason::kPassing || entry.flags > 15)
+		if (entry.state > QueryState::kReturned || entry.lane > Lane::kMaintenance || entry.priority >= Priority::kNumPriorities ||
+			entry.reason > WaitReason::kPressure || entry.flags > 15)
 			return "an entry has an unknown state";
 		if (entry.previous < kNoQuery || entry.previous >= max_queries_ || entry.next < kNoQuery || entry.next >= max_queries_)
 			return "a link leads out of the table";
@@ -112,9 +115,12 @@ const char *Policy::CheckEntries(Recount &recount) const noexcept
 			continue;
 		}
 		recount.num_untaken += untaken ? 1 : 0;
+		recount.num_holders += HoldsMemory(entry) ? 1 : 0;
 		recount.reserved_kb += entry.memory_kb;
 		counters.reserved_kb += entry.memory_kb;
 		counters.slots_used += entry.held;
+		if (entry.lane == Lane::kMaintenance && (untaken || (entry.flags & kForcedFlag) != 0))
+			return "maintenance was forced, or has waited";
 		if (entry.lane == Lane::kExpress)
 			recount.express_kb += entry.memory_kb;
 		if (entry.state == QueryState::kReturned)
@@ -183,6 +189,8 @@ const char *Policy::CheckQueues(const Recount &recount) const noexcept
 	if (recount.num_active != num_active_ || recount.num_queued != num_queued_ ||
 		recount.num_without_memory != num_without_memory_ || recount.num_untaken != untaken_.length)
 		return "the number of queries is wrong";
+	if (recount.num_holders != num_holders_)
+		return "the number of queries that run with memory is wrong";
 	if (recount.reserved_kb != reserved_kb_ || recount.express_kb != express_kb_)
 		return "reservations do not add up";
 	if (forced_kb_ != std::max<int64_t>(0, reserved_kb_ - budget_kb_))

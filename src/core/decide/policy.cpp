@@ -4,8 +4,9 @@
  * The events of the state machine. Every event advances the internal clock,
  * changes one entry and its accounts, and lets start whoever fits now.
  *
- *     entries.cpp      table and lists         admission.cpp    room, order, passing
- *     priorities.cpp   stride scheduling       express.cpp      the express lane
+ *     entries.cpp      table and lists         room.cpp         room and accounts of memory
+ *     admission.cpp    order, passing          priorities.cpp   stride scheduling
+ *     express.cpp      the express lane        growth.cpp       growth, pressure, maintenance
  *     slots.cpp        automatic limits        configure.cpp    Init and Configure
  *     view.cpp         what others may see     invariants.cpp   CheckInvariants
  *
@@ -84,12 +85,18 @@ Decision Policy::Arrive(const QueryRequest &request, double now_ms) noexcept
 	if (request.may_wait)
 		entry.flags |= kMayWaitFlag;
 
+	if (request.maintenance) {
+		entry.memory_kb = MaintenanceKb(entry);
+		Start(handle, Lane::kMaintenance, false);
+		return Admitted(handle);
+	}
 	if (ExpressFits(entry, request.time_upper_ms)) {
 		Start(handle, Lane::kExpress, false);
 		return Admitted(handle);
 	}
 	if (!request.may_wait) {
-		Start(handle, Lane::kNormal, !SlotFree(entry) || !ShareFits(entry) || !BudgetFits(entry, Lane::kNormal, true));
+		const bool room = SlotFree(entry) && !Stopped(entry) && ShareFits(entry) && BudgetFits(entry, Lane::kNormal, true);
+		Start(handle, Lane::kNormal, !room);
 		return Admitted(handle);
 	}
 
@@ -127,6 +134,7 @@ void Policy::Release(QueryHandle handle) noexcept
 	QueueCounters &counters = queues_[queue].counters;
 
 	DropUntaken(handle);
+	num_holders_ -= HoldsMemory(entry) ? 1 : 0;
 	if (entry.state == QueryState::kReturned)
 		counters.num_returned--;
 	else {
@@ -215,6 +223,7 @@ void Policy::Pause(QueryHandle handle, double now_ms) noexcept
 		return;
 	Entry &entry = entries()[handle];
 	QueueCounters &counters = queues_[entry.queue].counters;
+	num_holders_ -= HoldsMemory(entry) ? 1 : 0;
 	entry.state = QueryState::kReturned;
 	entry.ran_ms += static_cast<float>(clock_ms_ - entry.since_ms);
 	counters.num_running--;
@@ -235,12 +244,12 @@ void Policy::Resume(QueryHandle handle, double now_ms) noexcept
 	QueueCounters &counters = queues_[entry.queue].counters;
 	entry.state = QueryState::kRunning;
 	entry.since_ms = clock_ms_;
+	num_holders_ += HoldsMemory(entry) ? 1 : 0;
 	counters.num_returned--;
 	counters.num_running++;
-	if (entry.lane == Lane::kExpress) {
-		counters.num_express++;
+	counters.num_express += entry.lane == Lane::kExpress ? 1 : 0;
+	if (entry.lane != Lane::kNormal)
 		return;
-	}
 	if (!SlotFree(entry)) {
 		entry.flags |= kForcedFlag;
 		counters.num_forced++;
@@ -258,10 +267,7 @@ void Policy::Reserve(QueryHandle handle, int64_t memory_kb, double now_ms) noexc
 	Entry &entry = entries()[handle];
 	memory_kb = std::clamp<int64_t>(memory_kb, 0, policy::kMaxMemoryKb);
 	const int64_t change_kb = memory_kb - entry.memory_kb;
-	entry.memory_kb = memory_kb;
-	if (entry.lane == Lane::kExpress)
-		express_kb_ += change_kb;
-	ChangeReserved(entry.queue, change_kb, change_kb > 0);
+	ChangeMemory(entry, change_kb, change_kb > 0);
 	Dispatch();
 }
 

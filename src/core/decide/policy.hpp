@@ -28,7 +28,10 @@
  *     time / kWaitCredit after him;
  *   - a large request whose turn has come and that does not fit may be
  *     passed by smaller ones only until it has been passed kMaxPassed times
- *     or has waited kMaxPassedMs; then everyone behind it waits.
+ *     or has waited kMaxPassedMs; then everyone behind it waits;
+ *   - maintenance neither waits nor takes a slot: it gets what is free;
+ *   - real memory (SetPressure) shrinks the budget, stops growth, and then
+ *     those that wait for memory, but one may always run.
  *
  * Units: milliseconds of the caller's monotonic clock; kB.
  */
@@ -64,7 +67,13 @@ enum class Lane : uint8_t { kNormal = 0, kExpress, kMaintenance };
 enum class Verdict : uint8_t { kAdmitted = 0, kQueued, kQueueFull, kTableFull };
 
 /* Why a query waits, or waited last. */
-enum class WaitReason : uint8_t { kNone = 0, kSlot, kMemory, kPassing /* a starved query goes first */ };
+enum class WaitReason : uint8_t {
+	kNone = 0,
+	kSlot,
+	kMemory,
+	kPassing,       /* a starved query goes first */
+	kPressure,      /* real memory is short, whatever is reserved */
+};
 
 /* What real memory leaves, whatever is reserved; each includes those before it. */
 enum class Pressure : uint8_t { kNone = 0, kNoGrowth, kNoAdmission /* of queries that want memory, while any runs */ };
@@ -138,8 +147,8 @@ struct QueryView {
 
 struct QueueCounters {
 	int32_t slots;              /* limit in force */
-	int32_t slots_used;
-	int32_t num_running;
+	int32_t slots_used;         /* by the normal lane alone */
+	int32_t num_running;        /* in every lane: express and maintenance too */
 	int32_t num_express;
 	int32_t num_returned;
 	int32_t num_queued;
@@ -183,10 +192,14 @@ class Policy {
 	void Reserve(QueryHandle handle, int64_t memory_kb, double now_ms) noexcept;
 	/*
 	 * More for an admitted query that is about to need it: wanted_kb if the budget and its queue's share have it, nobody is starved of
-	 * memory and there is no pressure; half of it, down to least_kb, if only that is there; else 0. Never forced.
+	 * memory and there is no pressure; half of it, down to least_kb, if only that is there; else 0. Never forced. No query gets over
+	 * kMaxQueryShare so; one of the express lane that grows over what the lane takes (2 % of the budget) is evicted from it.
 	 */
 	int64_t Grow(QueryHandle handle, int64_t wanted_kb, int64_t least_kb, double now_ms) noexcept;
-	/* What the memory guard sees: unavailable_kb is memory that processes still hold without a reservation; the budget shrinks by it. */
+	/*
+	 * What the memory guard sees: unavailable_kb is memory that processes still hold without a reservation; the budget shrinks by it.
+	 * Whatever it is, one query of the normal lane may run with memory. Holds until the next call.
+	 */
 	void SetPressure(Pressure pressure, int64_t unavailable_kb, double now_ms) noexcept;
 	/*
 	 * About once a second: evicts express queries that overran the cut-off, moves automatic slot
@@ -211,7 +224,7 @@ class Policy {
 	double express_cutoff_ms() const noexcept;
 	Pressure pressure() const noexcept;
 	int64_t unavailable_kb() const noexcept;
-	int64_t free_kb() const noexcept;                       /* what may still be reserved */
+	int64_t free_kb() const noexcept;                       /* of the budget less unavailable_kb; the express lane's part included */
 	uint64_t num_grown() const noexcept;                    /* successful Grow() */
 	uint64_t num_growth_refused() const noexcept;
 
@@ -293,20 +306,28 @@ class Policy {
 	void Enqueue(QueryHandle handle) noexcept;
 	void Dequeue(QueryHandle handle) noexcept;
 	void DropUntaken(QueryHandle handle) noexcept;
-	/* admission.cpp */
+	/* room.cpp */
 	int32_t SlotsNeeded(const Entry &entry) const noexcept;
 	bool SlotFree(const Entry &entry) const noexcept;
 	int64_t Wanted(const Entry &entry) const noexcept;
 	bool ShareFits(const Entry &entry) const noexcept;
 	bool BudgetFits(const Entry &entry, Lane lane, bool with_guarantees) const noexcept;
+	bool FitsIn(const Entry &entry, int64_t limit_kb, bool with_guarantees) const noexcept;
+	bool HoldsMemory(const Entry &entry) const noexcept;
+	bool MemoryStopped() const noexcept;
+	bool Stopped(const Entry &entry) const noexcept;
+	bool Heeded(QueryHandle claimant) const noexcept;
 	WaitReason ReasonOf(QueryHandle handle) const noexcept;
 	void UpdateWithheld(int queue) noexcept;
 	void ChangeReserved(int queue, int64_t change_kb, bool forced) noexcept;
+	void ChangeMemory(Entry &entry, int64_t change_kb, bool forced) noexcept;
+	/* admission.cpp */
 	void Start(QueryHandle handle, Lane lane, bool forced) noexcept;
 	void StartQueued(QueryHandle handle, bool forced, bool tell) noexcept;
 	void Claim(QueryHandle handle, bool budget) noexcept;
 	bool StartNext() noexcept;
 	struct Scan;
+	QueryHandle FirstNotStopped(QueryHandle handle) const noexcept;
 	bool StartFromLevel(int level, Scan &scan) noexcept;
 	bool TryStart(QueryHandle handle, Scan &scan) noexcept;
 	void Dispatch() noexcept;
@@ -316,8 +337,13 @@ class Policy {
 	void LevelBecomesBusy(int level) noexcept;
 	/* express.cpp */
 	bool ExpressFits(const Entry &entry, double time_upper_ms) const noexcept;
+	void Evict(Entry &entry) noexcept;
 	void EvictOverrun() noexcept;
 	void UpdateCutoff() noexcept;
+	/* growth.cpp */
+	bool MemoryClaimed(const QueueState &queue) const noexcept;
+	int64_t RoomKb(const Entry &entry, int64_t limit_kb) const noexcept;
+	int64_t MaintenanceKb(const Entry &entry) const noexcept;
 	/* slots.cpp */
 	int32_t MoveLimit(const QueueState &queue, double saturation) const noexcept;
 	int32_t LeastSlots() const noexcept;
@@ -336,6 +362,8 @@ class Policy {
 	int32_t num_queued_;
 	int32_t free_;                  /* head of the free list */
 	int32_t num_without_memory_;    /* of the queued ones, those that want none */
+	int32_t num_holders_;           /* queries that run in the normal lane and have memory */
+	Pressure pressure_;
 	uint32_t started_;              /* the clock has been set */
 	EntryList untaken_;             /* admitted, not yet returned by TakeAdmitted() */
 	QueryHandle claimant_;          /* the starved query that free memory is kept for */
@@ -347,6 +375,9 @@ class Policy {
 	int64_t forced_kb_;
 	int64_t express_kb_;            /* reserved by express queries */
 	int64_t withheld_kb_;           /* unused guarantees of queues that have queries */
+	int64_t unavailable_kb_;
+	uint64_t num_grown_;
+	uint64_t num_growth_refused_;
 	double cutoff_ms_;
 	double time_weight_;            /* weight of the next observation: grows, so older ones fade */
 	double time_total_;

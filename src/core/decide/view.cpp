@@ -18,6 +18,11 @@ int32_t Policy::num_active() const noexcept { return num_active_; }
 int32_t Policy::num_queued() const noexcept { return num_queued_; }
 int64_t Policy::reserved_kb() const noexcept { return reserved_kb_; }
 int64_t Policy::forced_kb() const noexcept { return forced_kb_; }
+int64_t Policy::free_kb() const noexcept { return std::max<int64_t>(0, budget_kb_ - unavailable_kb_ - reserved_kb_); }
+int64_t Policy::unavailable_kb() const noexcept { return unavailable_kb_; }
+Pressure Policy::pressure() const noexcept { return pressure_; }
+uint64_t Policy::num_grown() const noexcept { return num_grown_; }
+uint64_t Policy::num_growth_refused() const noexcept { return num_growth_refused_; }
 double Policy::express_cutoff_ms() const noexcept { return cutoff_ms_; }
 
 double Policy::DeadlineMs(QueryHandle handle) const noexcept

@@ -94,6 +94,19 @@ const char *StateName(const ActivityRow &row)
 	return row.phase == Phase::kRunning ? "running" : "classified";
 }
 
+const char *LaneName(Lane lane)
+{
+	switch (lane) {
+	case Lane::kExpress:
+		return "express";
+	case Lane::kMaintenance:
+		return "maintenance";
+	case Lane::kNormal:
+		break;
+	}
+	return "normal";
+}
+
 const char *WaitReasonName(const ActivityRow &row)
 {
 	if (row.view.state != QueryState::kQueued)
@@ -105,6 +118,8 @@ const char *WaitReasonName(const ActivityRow &row)
 		return "memory";
 	case WaitReason::kPassing:
 		return "passing";
+	case WaitReason::kPressure:
+		return "pressure";
 	case WaitReason::kNone:
 		break;
 	}
@@ -128,7 +143,7 @@ void PutActivity(ReturnSetInfo *set, const ActivityCopy &copy, const ActivityRow
 	else
 		row.Null();
 	row.Text(PriorityName(source.view.priority));
-	row.Text(source.view.lane == Lane::kExpress ? "express" : "normal");
+	row.Text(LaneName(source.view.lane));
 	row.Boolean(source.view.forced);
 	row.Boolean(source.applied);
 	row.Number(source.predicted_ms > 0 ? static_cast<double>(source.predicted_ms) : std::nan(""));
