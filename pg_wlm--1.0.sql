@@ -464,8 +464,9 @@ COMMENT ON FUNCTION wlm.drop_queue(name) IS 'drops a workload queue; statements 
 CREATE FUNCTION wlm.activity(
 	OUT pid integer, OUT query_id bigint, OUT database name, OUT role name, OUT queue name, OUT state text,
 	OUT "position" integer, OUT priority text, OUT lane text, OUT forced boolean, OUT applied boolean,
-	OUT predicted_ms double precision, OUT requested_kb bigint, OUT reserved_kb bigint, OUT granted_kb bigint,
-	OUT used_kb bigint, OUT queue_time interval, OUT exec_time interval, OUT wait_reason text)
+	OUT predicted_ms double precision, OUT requested_kb bigint, OUT reserved_kb bigint, OUT work_mem_kb bigint,
+	OUT granted_kb bigint, OUT grown_kb bigint, OUT used_kb bigint, OUT real_kb bigint, OUT workers_granted integer,
+	OUT queue_time interval, OUT exec_time interval, OUT wait_reason text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'wlm_activity' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 100;
 COMMENT ON FUNCTION wlm.activity() IS 'managed statements that run or wait; own ones only, unless the caller may read all statistics';

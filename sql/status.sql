@@ -20,7 +20,7 @@ DECLARE c CURSOR FOR SELECT * FROM status_data ORDER BY t, id DESC;
 FETCH 1 FROM c \g /dev/null
 SELECT pid = pg_backend_pid() AS pid, database = current_database() AS database,
        role = current_user AS role, queue, state, position, priority, forced, applied, predicted_ms > 0 AS predicted,
-       requested_kb > 0 AS requested, reserved_kb > 0 AS reserved, granted_kb >= 0 AS granted,
+       requested_kb > 0 AS requested, reserved_kb > 0 AS reserved, granted_kb >= work_mem_kb AS granted, grown_kb, workers_granted,
        queue_time < '1 min' AS queue_time, exec_time < '1 min' AS exec_time, wait_reason
 FROM wlm.activity WHERE pid = pg_backend_pid();
 SELECT num_running + num_returned AS here, memory_reserved_kb > 0 AS reserved FROM wlm.queue_state WHERE queue = 'default';

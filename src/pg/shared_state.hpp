@@ -92,7 +92,9 @@ struct QuerySlot {
 	TimestampTz arrived_at;
 	float predicted_ms;
 	float requested_kb;             /* reservation wanted */
-	float granted_work_mem_kb;
+	float granted_work_mem_kb;      /* largest of any operator */
+	float granted_kb;               /* CeilingKb() of the grant */
+	int16 workers_granted;
 	float used_kb;                  /* peak seen so far */
 	float real_kb;                  /* memory of its processes as the guard saw it last; 0 = not yet */
 	bool applied;                   /* mode auto: the grant is in force */

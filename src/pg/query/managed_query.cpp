@@ -26,6 +26,7 @@ extern "C" {
 #include "utils/timestamp.h"
 }
 
+#include "core/grant/totals.hpp"
 #include "pg/compat.hpp"
 #include "pg/guard.hpp"
 #include "pg/observe/observe.hpp"
@@ -122,6 +123,8 @@ void FillSlotLocked(const ManagedQuery *query, const Decision &decision)
 	slot.predicted_ms = query->experience.time.HasOpinion() ? query->experience.time.At(0) : 0;
 	slot.requested_kb = static_cast<float>(query->grant.reservation_kb);
 	slot.granted_work_mem_kb = static_cast<float>(query->grant.work_mem_kb);
+	slot.granted_kb = CeilingKb(query->grant);
+	slot.workers_granted = query->experience.workers_granted;
 	slot.used_kb = slot.real_kb = 0;
 	slot.serial++;
 	slot.elastic = setting::elastic;
@@ -291,6 +294,7 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	ShrinkGrant(query, reserved_kb);
 	query_slots[query->handle].granted_work_mem_kb =
 		static_cast<float>(query->applied ? query->grant.work_mem_kb : query->session_work_mem_kb);
+	query_slots[query->handle].granted_kb = CeilingKb(query->grant);
 
 	query->sampled = DecideSample();
 	if (query->sampled)

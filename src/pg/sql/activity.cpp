@@ -20,6 +20,7 @@ extern "C" {
 
 #include "core/decide/workload.hpp"
 #include "pg/shared_state.hpp"
+#include "pg/sql/forecast.hpp"
 
 namespace wlm {
 
@@ -35,7 +36,11 @@ struct ActivityRow {
 	float predicted_ms;
 	float requested_kb;
 	float granted_work_mem_kb;
+	float granted_kb;
+	uint32 grown_kb;
 	float used_kb;
+	float real_kb;
+	int16 workers_granted;
 	bool applied;
 	QueryView view;
 };
@@ -75,7 +80,11 @@ ActivityCopy *CopyActivity()
 		row.predicted_ms = slot.predicted_ms;
 		row.requested_kb = slot.requested_kb;
 		row.granted_work_mem_kb = slot.granted_work_mem_kb;
+		row.granted_kb = slot.granted_kb;
+		row.grown_kb = pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&slot.grown_kb));
 		row.used_kb = slot.used_kb;
+		row.real_kb = slot.real_kb;
+		row.workers_granted = slot.workers_granted;
 		row.applied = slot.applied;
 		copy->num_rows++;
 	}
@@ -92,19 +101,6 @@ const char *StateName(const ActivityRow &row)
 	if (row.view.evicted)
 		return "evicted";
 	return row.phase == Phase::kRunning ? "running" : "classified";
-}
-
-const char *LaneName(Lane lane)
-{
-	switch (lane) {
-	case Lane::kExpress:
-		return "express";
-	case Lane::kMaintenance:
-		return "maintenance";
-	case Lane::kNormal:
-		break;
-	}
-	return "normal";
 }
 
 const char *WaitReasonName(const ActivityRow &row)
@@ -150,10 +146,11 @@ void PutActivity(ReturnSetInfo *set, const ActivityCopy &copy, const ActivityRow
 	row.Int8(static_cast<int64>(source.requested_kb));
 	row.Int8(source.view.reserved_kb);
 	row.Int8(static_cast<int64>(source.granted_work_mem_kb));
-	if (source.used_kb > 0)
-		row.Int8(static_cast<int64>(source.used_kb));
-	else
-		row.Null();
+	row.Int8(static_cast<int64>(source.granted_kb) + source.grown_kb);
+	row.Int8(source.grown_kb);
+	row.Kilobytes(source.used_kb);
+	row.Kilobytes(source.real_kb);
+	row.Int4(source.workers_granted);
 	row.Milliseconds(admitted_ms - source.view.arrived_ms);
 	row.Milliseconds(queued ? 0 : copy.now_ms - source.view.admitted_ms);
 	row.Text(WaitReasonName(source));

@@ -30,11 +30,6 @@ namespace {
 
 constexpr char kGroup[] = "Workload Manager";
 
-const char *LaneName(Lane lane)
-{
-	return lane == Lane::kExpress ? "express" : "normal";
-}
-
 const char *ModeName()
 {
 	switch (static_cast<Mode>(setting::mode)) {

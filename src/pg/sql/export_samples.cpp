@@ -14,6 +14,7 @@
 #include "core/learn/sample.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/worker/replay.hpp"
+#include "pg/worker/stored_experience.hpp"
 
 namespace wlm {
 
@@ -32,7 +33,7 @@ void PutSample(void *context, Experience &experience, const PlanGraph *graph)
 	RowWriter row;
 
 	CHECK_FOR_INTERRUPTS();
-	if (graph == nullptr || !MakeSample(experience, *graph, experience.database_oid, experience.role_oid, &sample))
+	if (graph == nullptr || !MakeSample(experience, *graph, DatabaseHash(experience), experience.role_oid, &sample))
 		return;
 	const size_t size = SampleBytes(sample);
 	auto *content = static_cast<bytea *>(palloc(VARHDRSZ + size));

@@ -58,6 +58,19 @@ Lane ForecastLane(const StatementForecast &statement)
 
 }  // namespace
 
+const char *LaneName(Lane lane)
+{
+	switch (lane) {
+	case Lane::kExpress:
+		return "express";
+	case Lane::kMaintenance:
+		return "maintenance";
+	case Lane::kNormal:
+		break;
+	}
+	return "normal";
+}
+
 double QuantityAt(const Estimate &estimate, double z)
 {
 	return Bounded(static_cast<double>(estimate.LogAt(static_cast<float>(z))));

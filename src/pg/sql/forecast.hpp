@@ -44,6 +44,9 @@ bool WouldBeManaged(const PlannedStmt *statement);
 /* Largest cost among the statement's plan tree: what wlm.min_cost is compared with. */
 double StatementCost(const PlannedStmt *statement);
 
+/* normal, express, maintenance */
+const char *LaneName(Lane lane);
+
 /* exp(mean + z * deviation) with the result kept finite. */
 double QuantityAt(const Estimate &estimate, double z);
 /* The same for an estimate over a logit: 0..1. */

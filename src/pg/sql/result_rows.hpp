@@ -42,6 +42,8 @@ struct RowWriter {
 	void Float8(double value) { Put(Float8GetDatum(value)); }
 	/* NULL for NaN: nothing was measured. */
 	void Number(double value) { value != value ? Null() : Float8(value); }
+	/* NULL for 0: nobody has looked yet. */
+	void Kilobytes(float value) { value > 0 ? Int8(static_cast<int64>(value)) : Null(); }
 	void Text(const char *value) { value == nullptr ? Null() : Put(CStringGetTextDatum(value)); }
 	void Name(const char *value)
 	{

@@ -182,6 +182,8 @@ void DecodeExperience(const Datum *values, const bool *nulls, Experience *e)
 	}
 }
 
+uint32 DatabaseHash(const Experience &loaded) { return hash_bytes_uint32(loaded.database_oid); }
+
 void DecodeOperator(const Datum *values, const bool *nulls, Experience *experience)
 {
 	if (experience->num_operators >= kMaxMemoryNodes)

@@ -53,6 +53,9 @@ bool WorthStoring(const OperatorExperience &stored);
 void DecodeExperience(const Datum *values, const bool *nulls, Experience *experience);
 void DecodeOperator(const Datum *values, const bool *nulls, Experience *experience);
 
+/* For samples, which leave the server: object identifiers stay. */
+uint32 DatabaseHash(const Experience &loaded);
+
 /* "INSERT INTO wlm.<table> (...) VALUES (...)", and its parameter types. In the current memory context. */
 char *InsertStatement(const char *table, const StoredColumn *columns, int num_columns, Oid *types);
 

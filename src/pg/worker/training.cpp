@@ -30,6 +30,7 @@ extern "C" {
 #include "pg/worker/model_table.hpp"
 #include "pg/worker/published_models.hpp"
 #include "pg/worker/replay.hpp"
+#include "pg/worker/stored_experience.hpp"
 #include "pg/worker/trainer_process.hpp"
 
 namespace wlm {
@@ -123,7 +124,7 @@ void CollectOne(void *context, Experience &experience, const PlanGraph *graph)
 	CHECK_FOR_INTERRUPTS();
 	training->statements++;
 	training->learned_to = std::max(training->learned_to, experience.finished_at);
-	if (graph != nullptr && MakeSample(experience, *graph, experience.database_oid, experience.role_oid, &training->sample))
+	if (graph != nullptr && MakeSample(experience, *graph, DatabaseHash(experience), experience.role_oid, &training->sample))
 		training->pool->Add(training->sample);
 }
 
