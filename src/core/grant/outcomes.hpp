@@ -53,14 +53,18 @@ struct GrantOutcomes {
 	Sequence sequence;
 	uint32_t last_used;
 	uint64_t template_fingerprint; /* 0 = free */
-	uint32_t executions;           /* that lacked memory under their session's own setting */
-	uint32_t padding;
+	uint32_t executions;           /* that lacked memory under their session's own setting, completed or not */
+	uint32_t explored_at;          /* `executions` when another level was tried last; 0 = never */
 	OutcomeMoments level[kNumGrantLevels];
 	float temp_kb[kNumGrantLevels]; /* decayed mean */
 	float peak_kb[kNumGrantLevels]; /* decayed mean, of the whole query */
 	OutcomeMoments as_planned;     /* ln(actual / predicted) with the planned number of workers */
 	OutcomeMoments fewer_workers;  /* ... with fewer, by our choice */
+	OutcomeMoments surprise;       /* ln(actual / predicted) with more than the session's own setting */
 	GrantGuard guard;
+	uint8_t withdrawn;             /* bit of each level found slower than kOwn, until it is found not to be */
+	uint8_t preferred;             /* 1 + the level that outcomes speak for; 0 = too few; left only for a better one */
+	uint8_t padding[6];
 };
 
 struct GrantOutcomeStore {
@@ -83,6 +87,9 @@ struct GrantOutcomeStore {
 
 /* The writer's step. Uses completed experiences only; those that lacked nothing teach at most the guard and the workers. */
 void RememberGrant(GrantOutcomeStore *store, const Experience &experience) noexcept;
+
+/* Slower than the session's own setting by more than noise, and not found to be no slower since. */
+bool IsWithdrawn(const GrantOutcomes &outcomes, GrantLevel level) noexcept;
 
 /* Predicted time under each level: prior belief (temporary bytes saved) shrunk towards outcomes. */
 struct GrantCurve {

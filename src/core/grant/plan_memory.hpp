@@ -40,7 +40,8 @@ struct PlanMemory {
 	uint32_t executions;
 	PlanTrial trial;
 	uint8_t reversals;
-	uint8_t padding[2];
+	uint8_t strangers;          /* executions in a row of sessions with another setting */
+	uint8_t padding;
 	OutcomeMoments own;         /* ln(ms) */
 	OutcomeMoments other;
 };
