@@ -23,6 +23,8 @@ extern "C" {
 
 #include "pg/compat.hpp"
 #include "pg/grant/apply.hpp"
+#include "pg/grant/maintenance.hpp"
+#include "pg/grant/workers.hpp"
 #include "pg/guard.hpp"
 #include "pg/observe/observe.hpp"
 #include "pg/query/managed_query.hpp"
@@ -172,6 +174,8 @@ void FinishAmongManaged(QueryDesc *query_desc)
 	ManagedQuery *const query = FindQuery(query_desc);
 	const bool has_work = query_desc->operation != CMD_SELECT || query_desc->plannedstmt->hasModifyingCTE;
 
+	if (query != nullptr)
+		ShowPlannedWorkers(query);
 	if (query == nullptr || !has_work) {
 		CallFinish(query_desc);
 		return;
@@ -243,6 +247,25 @@ PlannedStmt *OnPlanner(Query *parse, const char *query_string, int cursor_option
 	return planned;
 }
 
+/* Memory reserved, and maintenance_work_mem set, around one utility statement. */
+template <typename Call>
+void RunMaintenance(const PlannedStmt *statement, Call call)
+{
+	PG_TRY();
+	{
+		const Maintenance maintenance = OpenMaintenance(statement);
+		call();
+		CloseMaintenance(maintenance);
+	}
+	PG_CATCH();
+	{
+		ReleaseMaintenance();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	ReleaseMaintenance();
+}
+
 void OnUtility(PlannedStmt *statement, const char *query_string, bool read_only_tree, ProcessUtilityContext context,
                ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
                QueryCompletion *completion)
@@ -257,7 +280,10 @@ void OnUtility(PlannedStmt *statement, const char *query_string, bool read_only_
 	};
 
 	if (likely(!RunsStatementForUser(statement->utilityStmt) || context != PROCESS_UTILITY_TOPLEVEL)) {
-		call();
+		if (unlikely(IsManagedMaintenance(statement)) && context == PROCESS_UTILITY_TOPLEVEL)
+			Guarded<void>([=] { RunMaintenance(statement, call); });
+		else
+			call();
 		return;
 	}
 

@@ -99,6 +99,7 @@ bool IsManageable(int eflags)
 void ResetQuery(ManagedQuery *query, QueryDesc *query_desc)
 {
 	query->query_desc = query_desc;
+	query->limited_gathers = nullptr;
 	query->handle = kNoQuery;
 	query->applied = setting::mode == static_cast<int>(Mode::kAuto);
 	query->observed = query->sampled = query->ran_to_end = false;

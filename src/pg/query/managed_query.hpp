@@ -43,6 +43,7 @@ struct ManagedQuery {
 	Grant grant;
 	GrantLedger ledger;
 	struct NodeGrants *nodes;       /* wrapped nodes (pg/grant/nodes.hpp), in es_query_cxt; null = none */
+	struct LimitedGather *limited_gathers; /* nodes that start fewer workers (pg/grant/workers.hpp), in es_query_cxt; null = none */
 	MemoryContextCallback release;
 	Experience experience;          /* predictions at the start, outcomes at the end */
 	uint8 slot_of_plan_id[kMaxPlanNodeIds]; /* [0, max_plan_node_id] -> memory slot, kNoSlot if none */
