@@ -27,12 +27,13 @@ struct Request {
 	int64_t memory_kb = 0;
 	bool may_wait = true;
 	double queue_timeout_ms = -1;
+	bool maintenance = false;
 };
 
 inline QueryRequest Make(const Request &request)
 {
 	return QueryRequest{request.queue, request.priority, request.may_wait, request.slots, request.time_ms,
-		request.time_upper_ms, request.memory_kb, request.queue_timeout_ms};
+		request.time_upper_ms, request.memory_kb, request.queue_timeout_ms, request.maintenance};
 }
 
 inline PolicyConfig OneQueue(int32_t max_slots)

@@ -2,8 +2,8 @@
  * policy_property_test.cpp
  *
  * A million random events over random configurations: arrivals, ends in every
- * state, deadlines, forcing, reservations, Configure under load, clocks that
- * jump. After each event the Policy's own invariants and the books of an
+ * state, deadlines, forcing, reservations, growth, pressure, maintenance,
+ * Configure under load, clocks that jump. After each event the Policy's own invariants and the books of an
  * independent shadow are checked; at the end of each run everyone leaves and
  * every account must be zero.
  *
@@ -32,7 +32,8 @@ uint64_t FromEnvironment(const char *name, uint64_t otherwise)
 
 struct Coverage {
 	uint64_t events = 0, express = 0, queued = 0, forced = 0, timed_out = 0, full = 0, table_full = 0, evicted = 0,
-		configured = 0, jumps = 0, order_checks = 0, untaken_deaths = 0, over_budget = 0, passing = 0;
+		configured = 0, jumps = 0, order_checks = 0, untaken_deaths = 0, over_budget = 0, passing = 0, maintenance = 0, grown = 0,
+		growth_refused = 0, stopped = 0, alone = 0;
 	int64_t most_waiting = 0;
 };
 
@@ -62,6 +63,10 @@ class Driver {
 		}
 		Leave();
 		coverage_.passing += shadow_.num_held_back;
+		coverage_.grown += shadow_.num_grown;
+		coverage_.growth_refused += shadow_.num_growth_refused;
+		coverage_.stopped += shadow_.num_stopped;
+		coverage_.alone += shadow_.num_alone;
 		coverage_.order_checks += shadow_.num_checked_order;
 		coverage_.untaken_deaths += shadow_.num_untaken_deaths;
 		return shadow_.problem;
@@ -127,7 +132,7 @@ class Driver {
 		uint64_t kind = Below(1000);
 		if (kind < arrivals)
 			Arrive();
-		else if ((kind = Below(620)) < 240)
+		else if ((kind = Below(670)) < 240)
 			Finish(Chance(0.2) ? handle : SomeoneRunning(handle));
 		else if (kind < 270)
 			Cancel(handle);
@@ -147,8 +152,12 @@ class Driver {
 			policy_->ObserveTime(Skewed(100000));
 		else if (kind < 615 && Chance(crowd_ ? 0.3 : 1))
 			Configure();
-		else
+		else if (kind < 620)
 			Nonsense();
+		else if (kind < 660)
+			Grow(Chance(0.5) ? handle : SomeoneRunning(handle));
+		else if (Chance(crowd_ ? 0.1 : 0.7))
+			Press();
 	}
 
 	QueryHandle SomeoneRunning(QueryHandle from) const
@@ -172,6 +181,7 @@ class Driver {
 		request.memory_kb = Chance(0.1) ? 0 : static_cast<int64_t>(Skewed(static_cast<double>(policy_->config().budget_kb)));
 		request.may_wait = Chance(crowd_ ? 0.999 : 0.97);
 		request.queue_timeout_ms = Chance(0.8) ? -1 : Chance(0.5) ? 0 : 1 + Skewed(20000);
+		request.maintenance = Chance(0.03);
 		const double cutoff = policy_->express_cutoff_ms();
 		const Decision decision = policy_->Arrive(test::Make(request), caller_ms_);
 
@@ -220,13 +230,18 @@ class Driver {
 				shadow_.Complain("the deadline is too late");
 			return;
 		}
+		coverage_.maintenance += decision.lane == Lane::kMaintenance ? 1 : 0;
+		if (request.maintenance != (decision.lane == Lane::kMaintenance))
+			shadow_.Complain("maintenance in another lane, or another query in its lane");
 		if (decision.lane == Lane::kExpress) {
 			coverage_.express++;
 			ShadowQuery in_lane = query;
 			in_lane.express = true;
 			if (!(request.time_upper_ms > 0 && request.time_upper_ms < cutoff) || decision.forced ||
 				static_cast<double>(request.memory_kb) > 0.02 * static_cast<double>(config.budget_kb) ||
-				(request.memory_kb > 0 && !shadow_.MemoryFits(in_lane, true)))
+				(request.memory_kb > 0 && !shadow_.MemoryFits(in_lane, true)) ||
+				(request.memory_kb > 0 && shadow_.pressure == Pressure::kNoAdmission &&
+					shadow_.TooLargeForExpress(in_lane, shadow_.ExpressKb() + shadow_.Demand(in_lane))))
 				shadow_.Complain("express for one that is not entitled to it");
 		}
 		/* If others were admitted by the same event (a claim came of age), the order between them is not visible. */
@@ -318,7 +333,7 @@ class Driver {
 		query.run_since = shadow_.now;
 		shadow_.queues[query.queue].returned--;
 		shadow_.queues[query.queue].running++;
-		if (!query.express && !shadow_.SlotFree(query))
+		if (!query.express && !query.maintenance && !shadow_.SlotFree(query))
 			shadow_.queues[query.queue].forced++;
 		shadow_.TakeSlots(query);
 	}
@@ -331,6 +346,26 @@ class Driver {
 		policy_->Reserve(handle, memory_kb, caller_ms_);
 		if (query.state == QueryState::kRunning || query.state == QueryState::kReturned)
 			shadow_.AddReserved(handle, memory_kb - query.reserved_kb);
+	}
+
+	void Grow(QueryHandle handle)
+	{
+		const double budget = static_cast<double>(policy_->config().budget_kb);
+		const int64_t wanted_kb = static_cast<int64_t>(Skewed(budget)) - (Chance(0.02) ? 2 : 0);
+		const int64_t least_kb = Chance(0.3) ? wanted_kb : static_cast<int64_t>(Skewed(static_cast<double>(std::max<int64_t>(0, wanted_kb))));
+		const int64_t got_kb = policy_->Grow(handle, wanted_kb, least_kb, caller_ms_);
+		shadow_.Grown(handle, wanted_kb, least_kb, got_kb);
+	}
+
+	/* Mostly there is none, else it is hard to get anywhere else. */
+	void Press()
+	{
+		const double budget = static_cast<double>(policy_->config().budget_kb);
+		const auto pressure = static_cast<Pressure>(Chance(0.5) ? 0 : 1 + Below(2));
+		const int64_t unavailable_kb = Chance(0.6) ? 0 : static_cast<int64_t>(Skewed(1.2 * budget));
+		policy_->SetPressure(pressure, unavailable_kb, caller_ms_);
+		shadow_.pressure = pressure;
+		shadow_.unavailable_kb = unavailable_kb;
 	}
 
 	void Tick()
@@ -474,7 +509,8 @@ TEST(PolicyPropertyTest, AMillionRandomEvents)
 	}
 	std::printf("%llu events: %llu express, %llu queued (at most %lld at once), %llu forced, %llu timed out, %llu refused, "
 				"%llu table full, %llu evicted, %llu configured, %llu clock jumps, %llu over budget, %llu ended before they "
-				"knew of their admission, %llu times a starved one went first, %llu comparisons of order\n",
+				"knew of their admission, %llu times a starved one went first, %llu comparisons of order, %llu maintenance, "
+				"%llu grown, %llu not, %llu times stopped by pressure, %llu started alone over what was left\n",
 		static_cast<unsigned long long>(coverage.events), static_cast<unsigned long long>(coverage.express),
 		static_cast<unsigned long long>(coverage.queued), static_cast<long long>(coverage.most_waiting),
 		static_cast<unsigned long long>(coverage.forced), static_cast<unsigned long long>(coverage.timed_out),
@@ -482,13 +518,16 @@ TEST(PolicyPropertyTest, AMillionRandomEvents)
 		static_cast<unsigned long long>(coverage.evicted), static_cast<unsigned long long>(coverage.configured),
 		static_cast<unsigned long long>(coverage.jumps), static_cast<unsigned long long>(coverage.over_budget),
 		static_cast<unsigned long long>(coverage.untaken_deaths), static_cast<unsigned long long>(coverage.passing),
-		static_cast<unsigned long long>(coverage.order_checks));
+		static_cast<unsigned long long>(coverage.order_checks), static_cast<unsigned long long>(coverage.maintenance),
+		static_cast<unsigned long long>(coverage.grown), static_cast<unsigned long long>(coverage.growth_refused),
+		static_cast<unsigned long long>(coverage.stopped), static_cast<unsigned long long>(coverage.alone));
 	if (num_events >= 1000000) {
 		/* A test that does not reach the rare states proves nothing. */
 		EXPECT_GE(coverage.most_waiting, 900);
 		for (const uint64_t count : {coverage.express, coverage.queued, coverage.forced, coverage.timed_out, coverage.full,
 				 coverage.table_full, coverage.evicted, coverage.configured, coverage.jumps, coverage.over_budget,
-				 coverage.untaken_deaths, coverage.passing})
+				 coverage.untaken_deaths, coverage.passing, coverage.maintenance, coverage.grown,
+				 coverage.growth_refused, coverage.stopped, coverage.alone})
 			EXPECT_GE(count, 100u);
 	}
 }

@@ -22,6 +22,7 @@ namespace wlm::test {
 struct ShadowQuery {
 	QueryState state = QueryState::kFree;
 	bool express = false;
+	bool maintenance = false;
 	bool untaken = false;       /* admitted while it waited, not yet seen from TakeAdmitted() */
 	bool moved = false;         /* by Configure to another queue: has no history in its list */
 	Priority priority{};
@@ -53,6 +54,12 @@ class Shadow {
 	uint64_t num_checked_order = 0;
 	uint64_t num_untaken_deaths = 0;
 	uint64_t num_held_back = 0;
+	Pressure pressure = Pressure::kNone;
+	int64_t unavailable_kb = 0;
+	uint64_t num_grown = 0;
+	uint64_t num_growth_refused = 0;
+	uint64_t num_stopped = 0;   /* checks at which pressure kept somebody waiting */
+	uint64_t num_alone = 0;     /* started over the shrunken budget, since nobody else ran with memory */
 
 	Shadow(Policy *policy, int32_t max_queries) : queries(static_cast<size_t>(max_queries)), policy_(policy)
 	{
@@ -96,25 +103,113 @@ class Shadow {
 		return queues[query.queue].slots_used + std::min(query.wanted_slots, limit) <= limit;
 	}
 
+	/* Nobody runs with memory, but for the lanes that may always do. */
+	bool Alone() const
+	{
+		for (const ShadowQuery &query : queries) {
+			if (query.state == QueryState::kRunning && !query.express && !query.maintenance && query.reserved_kb > 0)
+				return false;
+		}
+		return true;
+	}
+
+	bool Stopped(const ShadowQuery &query) const
+	{
+		return pressure == Pressure::kNoAdmission && query.priority != Priority::kCritical && Demand(query) > 0 && !Alone();
+	}
+
+	int64_t LaneLimit(bool express) const
+	{
+		const bool lane_open = config.express_floor_ms > 0 && !express;
+		return config.budget_kb -
+			(lane_open ? static_cast<int64_t>(static_cast<double>(config.budget_kb) * config.express_share) : 0);
+	}
+
+	int64_t ExpressKb() const
+	{
+		int64_t sum = 0;
+		for (const ShadowQuery &query : queries)
+			sum += query.express ? query.reserved_kb : 0;
+		return sum;
+	}
+
+	int64_t WithheldFrom(int queue) const
+	{
+		int64_t withheld = 0;
+		for (int i = 0; i < config.num_queues; i++) {
+			const ShadowQueue &other = queues[i];
+			if (i != queue && other.running + other.returned + other.queued > 0)
+				withheld += std::max<int64_t>(0, Guarantee(i) - other.reserved_kb);
+		}
+		return withheld;
+	}
+
+	/* Whether `kb` more may be taken by one that does not wait for it. */
+	bool LeftOver(const ShadowQuery &query, bool express, int64_t kb) const
+	{
+		const int64_t sum = reserved_kb_ + kb + unavailable_kb;
+		const int64_t in_queue = queues[query.queue].reserved_kb + kb;
+		return sum <= LaneLimit(express) && in_queue <= Most(query.queue) &&
+			query.reserved_kb + kb <= static_cast<int64_t>(static_cast<double>(config.budget_kb) * kMaxQueryShare) &&
+			query.reserved_kb + kb <= Most(query.queue) &&
+			(in_queue <= Guarantee(query.queue) || sum + WithheldFrom(query.queue) <= LaneLimit(express));
+	}
+
+	bool TooLargeForExpress(const ShadowQuery &query, int64_t kb) const
+	{
+		return static_cast<double>(query.reserved_kb + kb) > 0.02 * static_cast<double>(config.budget_kb);
+	}
+
+	bool MayGrow(const ShadowQuery &query, int64_t kb) const
+	{
+		return LeftOver(query, query.express && !TooLargeForExpress(query, kb), kb);
+	}
+
+	/* `got` was given for a wish of `wanted`, at least `least`; the books are those before. */
+	void Grown(QueryHandle handle, int64_t wanted, int64_t least, int64_t got)
+	{
+		ShadowQuery &query = At(handle);
+		if (query.state == QueryState::kFree || query.state == QueryState::kQueued || wanted <= 0) {
+			if (got != 0)
+				Complain("something grew that cannot");
+			return;
+		}
+		(got > 0 ? num_grown : num_growth_refused)++;
+		least = std::clamp<int64_t>(least, 1, wanted);
+		if (got < 0 || got > wanted || (got > 0 && got < least))
+			Complain("grew by another amount than was asked for");
+		if (got > 0 && (pressure != Pressure::kNone || !MayGrow(query, got)))
+			Complain("grew by what was not there");
+		int64_t due = wanted;       /* if nobody waits, there is no claim either */
+		while (due > least && !MayGrow(query, due))
+			due = std::max(least, due / 2);
+		if (pressure == Pressure::kNone && policy_->num_queued() == 0 && got != (MayGrow(query, due) ? due : 0))
+			Complain("grew by another amount than was due: " + Pair(due, got));
+		const bool leaves = query.express && got > 0 && TooLargeForExpress(query, got);
+		if (query.express && (policy_->View(handle).lane != Lane::kExpress) != leaves)
+			Complain("growth and the express lane do not agree");
+		if (leaves) {
+			if (query.state == QueryState::kRunning)
+				GiveSlots(query);
+			query.express = false;
+			if (query.state == QueryState::kRunning)
+				TakeSlots(query);
+			queues[query.queue].evicted++;
+		}
+		AddReserved(handle, got);
+	}
+
 	bool MemoryFits(const ShadowQuery &query, bool with_guarantees) const
 	{
 		const int64_t demand = Demand(query);
-		const bool lane_open = config.express_floor_ms > 0 && !query.express;
-		const int64_t limit = config.budget_kb -
-			(lane_open ? static_cast<int64_t>(static_cast<double>(config.budget_kb) * config.express_share) : 0);
+		const int64_t limit = LaneLimit(query.express) - (query.express || !Alone() ? unavailable_kb : 0);
 		if (demand == 0)
 			return true;
 		if (reserved_kb_ + demand > limit || queues[query.queue].reserved_kb + demand > Most(query.queue))
 			return false;
 		if (!with_guarantees || reserved_kb_ == 0 || queues[query.queue].reserved_kb + demand <= Guarantee(query.queue))
 			return true;
-		int64_t withheld = 0;
-		for (int i = 0; i < config.num_queues; i++) {
-			const ShadowQueue &other = queues[i];
-			if (i != query.queue && other.running + other.returned + other.queued > 0)
-				withheld += std::max<int64_t>(0, Guarantee(i) - other.reserved_kb);
-		}
-		return reserved_kb_ + demand + withheld <= limit;
+		return reserved_kb_ + demand + WithheldFrom(query.queue) <= limit;
 	}
 
 	/* The same key that the policy promises to use. */
@@ -136,6 +231,7 @@ class Shadow {
 		ShadowQueue &queue = queues[query.queue];
 		const QueryView view = policy_->View(handle);
 		query.express = view.lane == Lane::kExpress;
+		query.maintenance = view.lane == Lane::kMaintenance;
 		if (query.state == QueryState::kQueued) {
 			if (query.express)
 				Complain("a query that waited is in the express lane");
@@ -145,19 +241,26 @@ class Shadow {
 		if (in_order && checked)
 			CheckOrder(handle);
 		const bool critical = query.priority == Priority::kCritical;
-		if (checked && !view.forced && !query.express && !SlotFree(query))
+		if (query.maintenance)
+			CheckMaintenance(query, view);
+		if (checked && !view.forced && !query.express && !query.maintenance && !SlotFree(query))
 			Complain("started without a slot, not counted as forced");
-		if (checked && (in_order || !view.forced) && !MemoryFits(query, false))
-			Complain("started without memory");
+		if (checked && !query.maintenance && (in_order || !view.forced)) {
+			if (!MemoryFits(query, false))
+				Complain("started without memory");
+			if (!query.express && Stopped(query))
+				Complain("started in spite of the pressure");
+			num_alone += !query.express && reserved_kb_ + Demand(query) + unavailable_kb > LaneLimit(false) && Demand(query) > 0 ? 1 : 0;
+		}
 		if (checked && in_order && view.forced && !critical)
 			Complain("started in order, but forced");
-		if (checked && view.forced && SlotFree(query) && MemoryFits(query, true))
+		if (checked && view.forced && SlotFree(query) && MemoryFits(query, true) && !Stopped(query))
 			Complain("forced although there was room");
 		query.state = QueryState::kRunning;
 		query.run_since = now;
 		query.ran = 0;
 		query.reserved_kb = Demand(query);
-		if (checked && view.reserved_kb != query.reserved_kb)
+		if (checked && !query.maintenance && view.reserved_kb != query.reserved_kb)
 			Complain("reserved another amount than was due");
 		query.reserved_kb = view.reserved_kb;
 		reserved_kb_ += query.reserved_kb;
@@ -167,8 +270,22 @@ class Shadow {
 		TakeSlots(query);
 	}
 
+	/* What it got is what was left over; claims cannot be seen from here, but without waiters there is none. */
+	void CheckMaintenance(const ShadowQuery &query, const QueryView &view)
+	{
+		const int64_t got = view.reserved_kb;
+		if (view.forced || got < 0 || got > query.wanted_kb)
+			Complain("maintenance was forced, or got more than it wanted");
+		if (got > 0 && (pressure == Pressure::kNoAdmission || !LeftOver(query, false, got)))
+			Complain("maintenance got what was not left over");
+		if (pressure != Pressure::kNoAdmission && policy_->num_queued() == 0 && got < query.wanted_kb && LeftOver(query, false, got + 1))
+			Complain("maintenance got less than was left over");
+	}
+
 	void TakeSlots(ShadowQuery &query)
 	{
+		if (query.maintenance)
+			return;
 		if (query.express) {
 			queues[query.queue].express++;
 			return;
@@ -251,7 +368,14 @@ class Shadow {
 			const ShadowQuery &query = At(handle);
 			if (query.state != QueryState::kQueued)
 				continue;
-			held_back = held_back || policy_->View(handle).reason == WaitReason::kPassing;
+			const WaitReason reason = policy_->View(handle).reason;
+			held_back = held_back || reason == WaitReason::kPassing;
+			if (reason == WaitReason::kPressure && pressure != Pressure::kNoAdmission && unavailable_kb == 0)
+				Complain("waits for pressure that is not there");
+			if (Stopped(query)) {
+				num_stopped++;
+				continue;
+			}
 			const ShadowQuery *&head = heads[static_cast<size_t>(query.queue * kNumPriorities + static_cast<int>(query.priority))];
 			if (head == nullptr || Key(query) < Key(*head))
 				head = &query;
@@ -305,6 +429,11 @@ class Shadow {
 			active += mine.running + mine.returned + mine.queued;
 			queued += mine.queued;
 		}
+		if (num_grown != policy_->num_grown() || num_growth_refused != policy_->num_growth_refused())
+			Complain("the counters of growth differ");
+		if (pressure != policy_->pressure() || unavailable_kb != policy_->unavailable_kb() ||
+			policy_->free_kb() != std::max<int64_t>(0, config.budget_kb - unavailable_kb - reserved_kb_))
+			Complain("pressure or what is free differs");
 		if (active != policy_->num_active() || queued != policy_->num_queued())
 			Complain("the number of queries differs");
 	}

@@ -210,4 +210,11 @@ void Policy::Dispatch() noexcept
 	}
 }
 
+/* After an event that made no room: it may have stopped a claimant, whose claim rests then, and others go on. */
+void Policy::DispatchIfStopped() noexcept
+{
+	if (MemoryStopped())
+		Dispatch();
+}
+
 }  // namespace wlm

@@ -65,6 +65,7 @@ int64_t Policy::Grow(QueryHandle handle, int64_t wanted_kb, int64_t least_kb, do
 		Evict(entry);
 	ChangeMemory(entry, kb, false);
 	num_grown_++;
+	DispatchIfStopped();
 	return kb;
 }
 

@@ -97,6 +97,7 @@ Decision Policy::Arrive(const QueryRequest &request, double now_ms) noexcept
 	if (!request.may_wait) {
 		const bool room = SlotFree(entry) && !Stopped(entry) && ShareFits(entry) && BudgetFits(entry, Lane::kNormal, true);
 		Start(handle, Lane::kNormal, !room);
+		DispatchIfStopped();
 		return Admitted(handle);
 	}
 
@@ -256,6 +257,7 @@ void Policy::Resume(QueryHandle handle, double now_ms) noexcept
 	}
 	entry.held = SlotsNeeded(entry);
 	counters.slots_used += entry.held;
+	DispatchIfStopped();
 }
 
 /* Admitted queries only. What is known to be used cannot be refused: over the budget it is booked as forced. */

@@ -331,6 +331,7 @@ class Policy {
 	bool StartFromLevel(int level, Scan &scan) noexcept;
 	bool TryStart(QueryHandle handle, Scan &scan) noexcept;
 	void Dispatch() noexcept;
+	void DispatchIfStopped() noexcept;
 	/* priorities.cpp */
 	int OrderLevels(int (&order)[kNumPriorities]) const noexcept;
 	void ChargeLevel(int level) noexcept;
