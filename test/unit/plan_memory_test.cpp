@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
 #include <memory>
 #include <random>
 #include <vector>
@@ -39,7 +40,7 @@ class PlanMemoryTest : public ::testing::Test {
 	void Run(float planned_kb, float ms, uint64_t plan_template, float granted_kb = 65536, int64_t session = kSession,
 	         FinalState state = FinalState::kCompleted)
 	{
-		auto experience = std::make_unique<Experience>();
+		Experience *experience = experience_.get();
 		experience->query_id = kQuery;
 		experience->database_oid = kDatabase;
 		experience->template_fingerprint = plan_template;
@@ -64,6 +65,7 @@ class PlanMemoryTest : public ::testing::Test {
 	std::vector<uint64_t> memory_;
 	PlanMemoryStore *store_;
 	PlanMemory copy_{};
+	std::unique_ptr<Experience> experience_ = std::make_unique<Experience>();
 	std::mt19937 random_{1};
 	std::normal_distribution<double> normal_;
 };
@@ -175,12 +177,6 @@ TEST_F(PlanMemoryTest, AReversedChoiceIsFinal)
 	for (int i = 0; i < 400; i++)
 		EXPECT_FALSE(Step(0.05, 100, 0.5, 0.1));
 }
-
-struct World {
-	double factor;
-	double drift;   /* added to ln(factor) per execution */
-	bool different;
-};
 
 TEST_F(PlanMemoryTest, SettlesOnTheFasterPlan)
 {

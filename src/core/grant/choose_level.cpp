@@ -43,16 +43,17 @@ bool AnyWithdrawnAbove(const GrantCurve &curve, int level) noexcept
 }
 
 /*
- * Ties go to more memory, or to less where it is scarce. A lower level that was tried only once or twice does not displace the
- * highest: that would be a decision by noise.
+ * Ties go to more memory, or to less where it is scarce. Where it is not, a lower level displaces the highest either by the prior alone
+ * or when both have been tried often enough: one run would be a decision by noise.
  */
 int BestOfCurve(const GrantCurve &curve, bool scarce) noexcept
 {
 	int highest = kNumGrantLevels - 1;
 	while (highest > 0 && curve.slower[highest])
 		highest--;
-	const auto is_candidate = [&curve, highest](int i) {
-		return i == highest || (!curve.slower[i] && (!(curve.runs[i] > 0) || Known(curve, i)));
+	const auto is_candidate = [&curve, highest, scarce](int i) {
+		const bool by_prior = !(curve.runs[i] > 0) && !(curve.runs[highest] > 0);
+		return i == highest || (!curve.slower[i] && (scarce || by_prior || (Known(curve, i) && Known(curve, highest))));
 	};
 	int best = highest;
 	for (int i = 0; i < highest; i++)
