@@ -71,17 +71,6 @@ void PrintJudgement(const Comparison& comparison) {
 		std::printf("  nowhere in this run: no number is more than 5 %% worse, no template more than 20 %%\n");
 }
 
-std::string JsonNumber(double value) {
-	return value - value == 0.0 ? Text("%.9g", value) : "null";
-}
-
-std::string JsonFacts(const Facts& facts) {
-	std::string json = "{";
-	for (const auto& [name, value] : facts)
-		json += (json.size() > 1 ? ", " : "") + JsonText(name) + ": " + JsonText(value);
-	return json + "}";
-}
-
 std::string JsonSystem(const Comparison& comparison, size_t index, const SystemRun& run, const Costs& costs) {
 	std::string json = "{\"metrics\": {";
 	for (size_t i = 0; i < comparison.rows.size(); ++i)
@@ -112,17 +101,6 @@ std::string ToJson(const Comparison& comparison, const std::vector<SystemRun>& r
 	for (size_t i = 0; i < comparison.losses.size(); ++i)
 		json += (i > 0 ? ",\n  " : "\n  ") + JsonText(comparison.losses[i]);
 	return json + "]\n}\n";
-}
-
-// A file of "name: value" lines: what the caller knows about the machine.
-Facts ReadNotes(const std::string& path) {
-	Facts notes;
-	for (const std::string& line : path.empty() ? std::vector<std::string>() : Split(ReadFile(path), '\n')) {
-		const size_t colon = line.find(": ");
-		if (colon != std::string::npos)
-			notes[line.substr(0, colon)] = line.substr(colon + 2);
-	}
-	return notes;
 }
 
 }  // namespace

@@ -30,15 +30,15 @@ uint64_t HashAnswer(const PGresult* result) {
 
 }  // namespace
 
-Connection::Connection(const std::string& application_name, int timeout_s)
-	: application_name_(application_name), timeout_s_(timeout_s) {
+Connection::Connection(const std::string& application_name, int timeout_s, const std::string& settings)
+	: application_name_(application_name),
+	  options_(Text("-c statement_timeout=%ds -c search_path=retail %s", timeout_s, settings.c_str())) {
 	Connect();
 }
 
 void Connection::Connect() {
-	const std::string options = Text("-c statement_timeout=%ds -c search_path=retail", timeout_s_);
 	const char* names[] = {"application_name", "options", "client_encoding", "connect_timeout", nullptr};
-	const char* values[] = {application_name_.c_str(), options.c_str(), "UTF8", "30", nullptr};
+	const char* values[] = {application_name_.c_str(), options_.c_str(), "UTF8", "30", nullptr};
 	connection_.reset(PQconnectdbParams(names, values, 0));
 	if (PQstatus(connection_.get()) != CONNECTION_OK)
 		throw std::runtime_error(Trim(PQerrorMessage(connection_.get())));

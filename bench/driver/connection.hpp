@@ -19,8 +19,8 @@ struct Outcome {
 
 class Connection {
   public:
-	// `timeout_s` bounds each statement on the server. Raises std::runtime_error.
-	Connection(const std::string& application_name, int timeout_s);
+	// `timeout_s` bounds each statement on the server; `settings` are more of the session's, as "-c name=value". Raises std::runtime_error.
+	Connection(const std::string& application_name, int timeout_s, const std::string& settings = "");
 
 	Outcome Execute(const std::string& sql);
 
@@ -38,7 +38,7 @@ class Connection {
 		void operator()(PGconn* connection) const { PQfinish(connection); }
 	};
 	std::string application_name_;
-	int timeout_s_;
+	std::string options_;
 	std::unique_ptr<PGconn, Close> connection_;
 
 	void Connect();

@@ -66,6 +66,7 @@ void AddMemoryFacts(const MemorySampler::Reading& memory, Facts& facts) {
 	facts["memory_after"] = Text("%.0f", memory.now);
 	facts["memory_mean"] = Text("%.0f", memory.mean);
 	facts["cgroup_anonymous_peak"] = Text("%.0f", memory.cgroup_peak);
+	facts["cgroup_anonymous_after"] = Text("%.0f", memory.cgroup_now);
 }
 
 // Waits until pg_wlm's worker has written what the last queries left.

@@ -33,6 +33,7 @@ void MemorySampler::Sample() {
 	++samples_;
 	reading_.mean += (bytes - reading_.mean) / static_cast<double>(samples_);
 	reading_.peak = std::max(reading_.peak, bytes);
+	reading_.cgroup_now = group;
 	reading_.cgroup_peak = std::max(reading_.cgroup_peak, group);
 }
 

@@ -19,6 +19,7 @@ class MemorySampler {
 		double first = 0.0;  // when sampling began: what the first connections take while idle
 		double peak = 0.0;
 		double mean = 0.0;
+		double cgroup_now = 0.0;
 		double cgroup_peak = 0.0;
 	};
 

@@ -105,6 +105,7 @@ Metrics ComputeMetrics(const SystemRun& run, const SystemRun& baseline, const Co
 	metrics.memory_after = run.Number("memory_after");
 	metrics.memory_idle = run.Number("memory_idle");
 	metrics.cgroup_peak = run.Number("cgroup_anonymous_peak");
+	metrics.cgroup_after = run.Number("cgroup_anonymous_after");
 	CompareAnswers(run, baseline, metrics);
 	return metrics;
 }

@@ -57,10 +57,12 @@ struct Metrics {
 	double memory_mean = 0.0;
 	double memory_idle = 0.0;   // before, few connections
 	double memory_after = 0.0;  // at the end, all connections idle: what sessions keep
+	double cgroup_after = 0.0;   // the same, shared pages counted once; 0 without a group
 	double cgroup_peak = 0.0;  // 0 without a group
 
 	// What the budget is held against: without double counting where the machine can tell.
 	double JudgedMemory() const { return cgroup_peak > 0.0 ? cgroup_peak : memory_peak; }
+	double JudgedIdleMemory() const { return cgroup_after > 0.0 ? cgroup_after : memory_after; }
 
 	size_t compared_answers = 0;
 	size_t different_answers = 0;  // to those of the first system

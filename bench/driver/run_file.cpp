@@ -78,6 +78,23 @@ SystemRun ReadRun(const std::string& folder, const std::string& name) {
 	return run;
 }
 
+Facts ReadNotes(const std::string& path) {
+	Facts notes;
+	for (const std::string& line : path.empty() ? std::vector<std::string>() : Split(ReadFile(path), '\n')) {
+		const size_t colon = line.find(": ");
+		if (colon != std::string::npos)
+			notes[line.substr(0, colon)] = line.substr(colon + 2);
+	}
+	return notes;
+}
+
+std::string JsonFacts(const Facts& facts) {
+	std::string json = "{";
+	for (const auto& [name, value] : facts)
+		json += (json.size() > 1 ? ", " : "") + JsonText(name) + ": " + JsonText(value);
+	return json + "}";
+}
+
 void WriteCosts(const std::string& path, const Costs& costs) {
 	std::string text;
 	for (const auto& [name, cost] : costs)

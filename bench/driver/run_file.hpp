@@ -23,6 +23,10 @@ struct SystemRun {
 void WriteRun(const std::string& folder, const SystemRun& run);
 SystemRun ReadRun(const std::string& folder, const std::string& name);
 
+// A file of "name: value" lines: what the caller knows about the machine. None for no path.
+Facts ReadNotes(const std::string& path);
+std::string JsonFacts(const Facts& facts);
+
 void WriteCosts(const std::string& path, const Costs& costs);
 Costs ReadCosts(const std::string& path);
 

@@ -27,7 +27,7 @@ bool HasWorkloadManager(Connection& connection);
 // Temporary bytes of the database since its statistics began.
 double DatabaseTempBytes(Connection& connection);
 
-// retail.size
+// retail.size, or nothing where there is none.
 Sizes ReadSizes(Connection& connection);
 
 // Version and the settings that matter, as text.

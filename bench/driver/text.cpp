@@ -79,4 +79,8 @@ std::string JsonText(std::string_view text) {
 	return out + '"';
 }
 
+std::string JsonNumber(double value) {
+	return value - value == 0.0 ? Text("%.9g", value) : "null";
+}
+
 }  // namespace wlm::bench

@@ -25,4 +25,7 @@ std::string Bytes(double bytes);
 // A JSON string literal with its quotes.
 std::string JsonText(std::string_view text);
 
+// A JSON number; null for what is none.
+std::string JsonNumber(double value);
+
 }  // namespace wlm::bench
