@@ -318,5 +318,59 @@ TEST(ChooseLevelPromise, NotSlowerThanOwnByMoreThanNoise)
 	}
 }
 
+/* Many of the same template at once, learned from in batches: they are not all trials. */
+TEST(ChooseLevelPromise, ManyAtOnceExploreNoMoreThanOne)
+{
+	for (const int batch : {1, 3, 10, 32}) {
+		for (const double all : {-0.5, 0.0, 0.3}) {
+			std::mt19937 random(5);
+			Simulation simulation;
+			simulation.Begin(800, {0, all / 2, all, all}, 0.3, 3);
+			std::vector<LevelChoice> running;
+			int explored = 0;
+			constexpr int kStarted = 4000;
+			for (int i = 0; i < kStarted; i++) {
+				running.push_back(simulation.Choose());
+				explored += running.back().reason == LevelReason::kExploring;
+				if (running.size() >= 1 + random() % static_cast<unsigned>(2 * batch)) {
+					std::shuffle(running.begin(), running.end(), random);
+					while (!running.empty()) {
+						simulation.Run(running.back());
+						running.pop_back();
+					}
+				}
+			}
+			EXPECT_LE(explored, 0.09 * kStarted) << batch << " " << all;
+			EXPECT_GE(explored, 10) << batch << " " << all;
+		}
+	}
+}
+
+TEST(ChooseLevel, AnyOutcomesAndCurvesGiveALevel)
+{
+	std::mt19937 random(7);
+	const float odd[] = {0, 1, -1, 3, 30, 1e30f, -1e30f, NAN, INFINITY, -INFINITY};
+	const auto any = [&] { return odd[random() % std::size(odd)]; };
+	for (int i = 0; i < 50000; i++) {
+		GrantOutcomes outcomes{};
+		GrantCurve curve{};
+		for (int level = 0; level < kNumGrantLevels; level++) {
+			outcomes.level[level] = {any(), any(), any()};
+			curve.time[level] = {any(), any(), any(), any(), 1};
+			curve.runs[level] = any();
+			curve.slower[level] = random() % 2 == 0;
+		}
+		outcomes.executions = static_cast<uint32_t>(random());
+		outcomes.explored_at = static_cast<uint32_t>(random());
+		outcomes.preferred = static_cast<uint8_t>(random());
+		outcomes.surprise = {any(), any(), any()};
+		const LevelChoice choice = ChooseLevel(curve, &outcomes, any(), static_cast<double>(any()), random() % 2 == 0);
+		EXPECT_LT(static_cast<int>(choice.level), kNumGrantLevels);
+		EXPECT_TRUE(choice.part >= 0 && choice.part <= 1);
+		const float factor = GuardFactor({any(), any(), 0, static_cast<uint8_t>(random() % 5), {}}, any());
+		EXPECT_TRUE(factor >= 1 && factor <= 2);
+	}
+}
+
 }  // namespace
 }  // namespace wlm

@@ -209,7 +209,7 @@ TEST_F(PlanMemoryTest, SettlesOnTheFasterPlan)
 			if (factor >= 1.3) {
 				EXPECT_EQ(accepted, 0) << factor << " " << sigma;
 			}
-			printf("plan: factor %.2f sigma %.2f: ln(time / own) %+.4f, accepted %d of %d\n", factor, sigma, log_time, accepted, kRepeats);
+			printf("factor %.2f sigma %.2f: ln(time / own) %+.4f, accepted %d of %d\n", factor, sigma, log_time, accepted, kRepeats);
 		}
 	}
 }

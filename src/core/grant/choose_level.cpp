@@ -43,8 +43,8 @@ bool AnyWithdrawnAbove(const GrantCurve &curve, int level) noexcept
 }
 
 /*
- * Ties go to more memory, or to less where it is scarce. Where it is not, a lower level displaces the highest either by the prior alone
- * or when both have been tried often enough: one run would be a decision by noise.
+ * Ties go to more memory, or to less where it is scarce. Where it is not, a lower level displaces the highest either by the
+ * prior alone or when both have been tried often enough: one run would be a decision by noise.
  */
 int BestOfCurve(const GrantCurve &curve, bool scarce) noexcept
 {
@@ -99,18 +99,22 @@ bool Settled(const GrantOutcomes &outcomes, const GrantCurve &curve, int chosen,
 	if (!Known(curve, chosen) || !Known(curve, target))
 		return false;
 	const OutcomeDifference difference = Compare(outcomes.level[target], outcomes.level[chosen]);
-	return std::fabs(difference.mean) > 2 * difference.error || std::fabs(difference.mean) + 2 * difference.error < kSettledWithin;
+	const float distance = std::fabs(difference.mean);
+	return distance > 2 * difference.error || distance + 2 * difference.error < kSettledWithin;
 }
 
 /* Executions from one trial to the next: the first are the 3rd, 7th, 12th and 18th. */
-double GapAfter(uint32_t explored_at, double rate, bool young, bool settled) noexcept
+uint32_t GapAfter(const GrantOutcomes &outcomes, double rate, bool settled) noexcept
 {
-	if (young) {
-		const double gap = explored_at >= 12 ? 6 : explored_at >= 7 ? 5 : explored_at > 0 ? 4 : kFirstExplored;
-		return gap * std::max(kFullRate / rate, 1.0);
+	constexpr double kMostGap = 1e6;
+	double gap;
+	if (outcomes.executions < kYoung) {
+		const uint32_t last = outcomes.explored_at;
+		gap = (last >= 12 ? 6 : last >= 7 ? 5 : last > 0 ? 4 : kFirstExplored) * std::max(kFullRate / rate, 1.0);
 	}
-	const double gap = std::max(std::round(1 / rate), 2.0);
-	return settled ? kSettledGap * gap : gap;
+	else
+		gap = std::max(1 / rate, 2.0) * (settled ? kSettledGap : 1);
+	return static_cast<uint32_t>(std::min(std::round(gap), kMostGap));
 }
 
 bool IsLong(const GrantCurve &curve, int level) noexcept
@@ -134,8 +138,12 @@ bool IsDue(const GrantOutcomes &outcomes, const GrantCurve &curve, int chosen, i
 	if (outcomes.executions + 1 < kFirstExplored || target == chosen || !(curve.runs[chosen] > 1) ||
 	    curve.runs[target] > curve.runs[chosen])
 		return false;
-	const double since = static_cast<double>(outcomes.executions) + 1 - outcomes.explored_at;
-	return since >= GapAfter(outcomes.explored_at, rate, outcomes.executions < kYoung, Settled(outcomes, curve, chosen, target));
+	/*
+	 * At multiples of the gap, not from then on: many may be running at once, and until one of them has been learned from, all
+	 * that begin would be trials.
+	 */
+	const bool settled = Settled(outcomes, curve, chosen, target);
+	return (outcomes.executions + 1 - outcomes.explored_at) % GapAfter(outcomes, rate, settled) == 0;
 }
 
 LevelChoice Choice(int level, LevelReason reason) noexcept { return {Level(level), reason, CoverageOf(Level(level))}; }

@@ -31,7 +31,8 @@ struct LevelChoice {
 };
 
 /* `outcomes` may be null; explore_rate 0..1 (0 = never); scarce: the pool has little room, so only what pays is worth it. */
-LevelChoice ChooseLevel(const GrantCurve &curve, const GrantOutcomes *outcomes, float lacking_kb, double explore_rate, bool scarce) noexcept;
+LevelChoice ChooseLevel(const GrantCurve &curve, const GrantOutcomes *outcomes, float lacking_kb, double explore_rate,
+                        bool scarce) noexcept;
 
 /*
  * SQL Server's rules: a grant shrinks only if it was over twice what was used and over 1 MB more; it grows on a spill; a template

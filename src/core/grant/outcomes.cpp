@@ -25,7 +25,7 @@ namespace {
 using Table = KeyedStore<GrantOutcomeStore, GrantOutcomes, &GrantOutcomes::template_fingerprint>;
 
 constexpr float kSpillMsPerKb = 0.002f;      /* written and read again through the page cache, with its CPU time: 500 MB/s */
-constexpr float kMostPrior = 0.405f;         /* ln(1.5): of the session's own time, at most a third is believed to be spilling */
+constexpr float kMostPrior = 0.405f;         /* ln(1.5): at most a third of the own time is believed to be spilling */
 constexpr float kPriorRuns = 1;
 constexpr float kSlower = 0.05f;             /* less is not worth a decision */
 constexpr float kNotSlower = 0.02f;

@@ -100,6 +100,7 @@ struct GrantCurve {
 };
 
 /* `outcomes` may be null. `grant` is what would be granted with part = 1. */
-void PredictCurve(const GrantOutcomes *outcomes, const PlanGraph &graph, const Forecast &forecast, const Grant &grant, GrantCurve *curve) noexcept;
+void PredictCurve(const GrantOutcomes *outcomes, const PlanGraph &graph, const Forecast &forecast, const Grant &grant,
+                  GrantCurve *curve) noexcept;
 
 }  // namespace wlm
