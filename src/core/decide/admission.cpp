@@ -20,6 +20,7 @@
 #include <bit>
 
 #include "core/decide/policy_constants.hpp"
+#include "core/decide/room.hpp"
 
 namespace wlm {
 

@@ -9,6 +9,7 @@
 #include "core/decide/policy.hpp"
 
 #include "core/decide/policy_constants.hpp"
+#include "core/decide/room.hpp"
 
 namespace wlm {
 

@@ -14,6 +14,7 @@
 #include <cmath>
 
 #include "core/decide/policy_constants.hpp"
+#include "core/decide/room.hpp"
 
 namespace wlm {
 

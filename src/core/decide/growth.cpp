@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "core/decide/policy_constants.hpp"
+#include "core/decide/room.hpp"
 
 namespace wlm {
 

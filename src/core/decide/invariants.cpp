@@ -12,6 +12,7 @@
 #include <cstdio>
 
 #include "core/decide/policy_constants.hpp"
+#include "core/decide/room.hpp"
 
 namespace wlm {
 

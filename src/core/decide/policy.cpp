@@ -4,7 +4,7 @@
  * The events of the state machine. Every event advances the internal clock,
  * changes one entry and its accounts, and lets start whoever fits now.
  *
- *     entries.cpp      table and lists         room.cpp         room and accounts of memory
+ *     entries.cpp      table and lists         room.hpp, .cpp   room and accounts of memory
  *     admission.cpp    order, passing          priorities.cpp   stride scheduling
  *     express.cpp      the express lane        growth.cpp       growth, pressure, maintenance
  *     slots.cpp        automatic limits        configure.cpp    Init and Configure
@@ -18,6 +18,7 @@
 #include <cmath>
 
 #include "core/decide/policy_constants.hpp"
+#include "core/decide/room.hpp"
 
 namespace wlm {
 

@@ -306,7 +306,7 @@ class Policy {
 	void Enqueue(QueryHandle handle) noexcept;
 	void Dequeue(QueryHandle handle) noexcept;
 	void DropUntaken(QueryHandle handle) noexcept;
-	/* room.cpp */
+	/* room.hpp, room.cpp */
 	int32_t SlotsNeeded(const Entry &entry) const noexcept;
 	bool SlotFree(const Entry &entry) const noexcept;
 	int64_t Wanted(const Entry &entry) const noexcept;
