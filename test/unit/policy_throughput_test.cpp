@@ -17,7 +17,7 @@ namespace {
 class PolicyThroughputTest : public test::PolicyFixture {
   protected:
 	/* Keeps 1,000 waiting: each round one ends, the next starts, one arrives. */
-	void Measure(const char *what, int32_t num_queues, int64_t memory_kb)
+	void Measure(const char *what, int32_t num_queues, int64_t memory_kb, Pressure pressure = Pressure::kNone)
 	{
 		config.queues[0].max_slots = 32;
 		for (int i = 1; i < num_queues; i++)
@@ -30,12 +30,13 @@ class PolicyThroughputTest : public test::PolicyFixture {
 			const auto priority = static_cast<Priority>(random() % 5);
 			const Decision decision = Arrive({.queue = static_cast<int32_t>(random() % static_cast<uint64_t>(num_queues)),
 				.priority = priority, .time_ms = static_cast<double>(random() % 60000),
-				.memory_kb = memory_kb == 0 ? 0 : static_cast<int64_t>(random() % static_cast<uint64_t>(memory_kb))});
+				.memory_kb = memory_kb == 0 || (pressure != Pressure::kNone && random() % 8 == 0) ? 0 : static_cast<int64_t>(random() % static_cast<uint64_t>(memory_kb))});
 			if (decision.verdict == Verdict::kAdmitted)
 				running.push_back(decision.handle);
 		};
 		while (policy->num_queued() < 1000)
 			arrive();
+		policy->SetPressure(pressure, 0, now);
 
 		const int rounds = 50000;
 		const std::clock_t start = std::clock();
@@ -61,6 +62,7 @@ class PolicyThroughputTest : public test::PolicyFixture {
 TEST_F(PolicyThroughputTest, WaitingForSlots) { Measure("one queue, waiting for slots", 1, 0); }
 TEST_F(PolicyThroughputTest, WaitingForMemory) { Measure("one queue, waiting for memory", 1, 300000); }
 TEST_F(PolicyThroughputTest, SixtyFourQueuesWaitingForMemory) { Measure("64 queues, waiting for memory", 64, 300000); }
+TEST_F(PolicyThroughputTest, UnderPressure) { Measure("one queue, memory short", 1, 300000, Pressure::kNoAdmission); }
 
 }  // namespace
 }  // namespace wlm

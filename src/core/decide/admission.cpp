@@ -143,7 +143,6 @@ bool Policy::StartFromLevel(int level, Scan &scan) noexcept
 	for (uint64_t rest = levels_[level].queues; rest != 0; rest &= rest - 1) {
 		const int index = std::countr_zero(rest);
 		const QueueState &queue = queues_[index];
-		cursor[index] = stopped ? FirstNotStopped(queue.waiting[level].head) : queue.waiting[level].head;
 		seen[index] = 0;
 		if (!critical && queue.counters.slots_used >= queue.counters.slots)
 			continue;
@@ -151,7 +150,8 @@ bool Policy::StartFromLevel(int level, Scan &scan) noexcept
 			if (static_cast<int>(table[queue.claimant].priority) != level)
 				continue;
 			cursor[index] = queue.claimant;
-		}
+		} else
+			cursor[index] = stopped ? FirstNotStopped(queue.waiting[level].head) : queue.waiting[level].head;
 		if (cursor[index] != kNoQuery)
 			open |= uint64_t{1} << index;
 	}
