@@ -513,6 +513,16 @@ COMMENT ON FUNCTION wlm.expert_accuracy() IS 'q-errors and coverage of the recen
 CREATE VIEW wlm.expert_accuracy AS SELECT * FROM wlm.expert_accuracy();
 COMMENT ON VIEW wlm.expert_accuracy IS 'q-errors and coverage of the recent predictions, of each expert and of their mixture';
 
+CREATE FUNCTION wlm.plan_memory(
+	query_id bigint DEFAULT NULL,
+	OUT statement bigint, OUT trial text, OUT executions integer, OUT session_work_mem_kb bigint,
+	OUT other_work_mem_kb bigint, OUT own_template bigint, OUT other_template bigint, OUT own_runs double precision,
+	OUT own_ms double precision, OUT other_runs double precision, OUT other_ms double precision,
+	OUT reversals integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_plan_memory' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION wlm.plan_memory(bigint) IS 'statements that are or may be planned with another work_mem than their session''s, and what came of it';
+
 CREATE FUNCTION wlm.training(
 	OUT running boolean, OUT pid integer, OUT reason text, OUT phase text, OUT progress double precision,
 	OUT loss double precision, OUT samples bigint, OUT started_at timestamptz, OUT finished_at timestamptz,
@@ -643,7 +653,7 @@ GRANT EXECUTE ON FUNCTION wlm.predict(text), wlm.explain(text), wlm.activity(), 
 GRANT SELECT ON wlm.activity TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION wlm.status(), wlm.queue_state(), wlm.expert_accuracy(), wlm.training(),
-	wlm.feature_importance(), wlm.flush(interval) TO pg_monitor, wlm_admin;
+	wlm.feature_importance(), wlm.plan_memory(bigint), wlm.flush(interval) TO pg_monitor, wlm_admin;
 -- Others' plans, by fingerprint: for those who may read them anyway.
 GRANT EXECUTE ON FUNCTION wlm.neighbours(text) TO pg_read_all_stats, wlm_admin;
 GRANT SELECT ON ALL TABLES IN SCHEMA wlm TO pg_monitor, wlm_admin;

@@ -27,6 +27,7 @@ extern "C" {
 #include "pg/grant/workers.hpp"
 #include "pg/guard.hpp"
 #include "pg/observe/observe.hpp"
+#include "pg/plan/plan_memory.hpp"
 #include "pg/query/managed_query.hpp"
 #include "pg/settings.hpp"
 #include "pg/wait/statement_position.hpp"
@@ -232,13 +233,42 @@ void OnExecutorEnd(QueryDesc *query_desc)
 		Guarded<void>([=] { EndAmongManaged(query_desc); });
 }
 
+/* With another work_mem than the session's. */
+PlannedStmt *PlanWith(int kb, Query *parse, const char *query_string, int cursor_options, ParamListInfo parameters)
+{
+	const PlanningLevel level = OpenPlanning(kb);
+	PlannedStmt *planned;
+
+	PG_TRY();
+	{
+		planned = CallPlanner(parse, query_string, cursor_options, parameters);
+		ClosePlanning(level);
+	}
+	PG_CATCH();
+	{
+		AbandonPlanning(level);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return planned;
+}
+
 /* Plans are made under the session's own settings, whatever was granted to who asks for them. */
 PlannedStmt *OnPlanner(Query *parse, const char *query_string, int cursor_options, ParamListInfo parameters)
 {
-	if (likely(running == nullptr))
-		return CallPlanner(parse, query_string, cursor_options, parameters);
-
 	PlannedStmt *planned = nullptr;
+
+	if (likely(running == nullptr)) {
+		const int kb = likely(!AnyPlannedOtherwise()) ? 0 : WorkMemForPlan(parse);
+		if (likely(kb == 0))
+			planned = CallPlanner(parse, query_string, cursor_options, parameters);
+		else
+			Guarded<void>([&planned, kb, parse, query_string, cursor_options, parameters] {
+				planned = PlanWith(kb, parse, query_string, cursor_options, parameters);
+			});
+		NotePlan(planned, kb);
+		return planned;
+	}
 	Guarded<void>([&planned, parse, query_string, cursor_options, parameters] {
 		RunNested([&planned, parse, query_string, cursor_options, parameters] {
 			planned = CallPlanner(parse, query_string, cursor_options, parameters);

@@ -6,7 +6,7 @@
  *
  * One allocation, in this order, each part aligned to a cache line:
  *     SharedState | Policy | QuerySlot[] | Ring | PlannerModel | Accuracy | GateModel |
- *     published models | RecallStore
+ *     published models | GrantOutcomeStore | PlanMemoryStore | RecallStore
  * Sizes come from one function, so that who creates it and who attaches to it
  * cannot drift apart.
  */
@@ -21,6 +21,8 @@ extern "C" {
 #include "storage/shmem.h"
 }
 
+#include "core/grant/outcomes.hpp"
+#include "core/grant/plan_memory.hpp"
 #include "pg/settings.hpp"
 #include "pg/worker/published_models.hpp"
 
@@ -34,6 +36,8 @@ PlannerModel *planner_model = nullptr;
 RecallStore *recall_store = nullptr;
 Accuracy *accuracy = nullptr;
 GateModel *gate_model = nullptr;
+GrantOutcomeStore *grant_outcomes = nullptr;
+PlanMemoryStore *plan_memory_store = nullptr;
 
 namespace {
 
@@ -43,10 +47,13 @@ shmem_startup_hook_type previous_startup_hook = nullptr;
 /* Of the budget, for predicted-short queries alone: they want little, and should find it also when all else is taken. */
 constexpr double kExpressShare = 0.1;
 
+/* Templates and statements whose grants and plans are followed: about 1 MB. Those not seen for longest make room. */
+constexpr uint32 kOutcomeEntries = 4096;
+
 struct Layout {
 	int32 max_queries;
 	uint32 recall_capacity;
-	Size policy, slots, ring, planner, accuracy, gate, published, recall; /* offsets */
+	Size policy, slots, ring, planner, accuracy, gate, published, outcomes, plan_memory, recall; /* offsets */
 	Size model_bytes;
 	Size total;
 };
@@ -73,6 +80,8 @@ Layout ComputeLayout()
 	layout.model_bytes = static_cast<Size>(setting::model_memory_kb) * 1024;
 	const Size published_bytes = PublishedModelsBytes(layout.model_bytes);
 	layout.published = reserve(published_bytes);
+	layout.outcomes = reserve(GrantOutcomeStore::BytesNeeded(kOutcomeEntries));
+	layout.plan_memory = reserve(PlanMemoryStore::BytesNeeded(kOutcomeEntries));
 
 	/* What is left of model_memory goes to recall, in a power of two of entries. */
 	const Size others = published_bytes + sizeof(PlannerModel) + sizeof(Accuracy) + sizeof(GateModel);
@@ -131,6 +140,9 @@ void CreateState(char *memory, const Layout &layout)
 	pg_atomic_init_u32(&shared->saturation_permille, 0);
 	for (pg_atomic_uint64 &wanted : shared->wanted_plans)
 		pg_atomic_init_u64(&wanted, 0);
+	pg_atomic_init_u32(&shared->num_planned_otherwise, 0);
+	for (pg_atomic_uint64 &word : shared->planned_otherwise)
+		pg_atomic_init_u64(&word, 0);
 	InitWorkload(&shared->workload);
 
 	PolicyConfig *config = static_cast<PolicyConfig *>(palloc0(sizeof(PolicyConfig)));
@@ -155,6 +167,10 @@ void CreateState(char *memory, const Layout &layout)
 	gate_model = reinterpret_cast<GateModel *>(memory + layout.gate);
 	InitGate(gate_model);
 	CreatePublishedModels(memory + layout.published, layout.model_bytes);
+	GrantOutcomeStore::Init({reinterpret_cast<std::byte *>(memory + layout.outcomes), GrantOutcomeStore::BytesNeeded(kOutcomeEntries)},
+	                        kOutcomeEntries);
+	PlanMemoryStore::Init({reinterpret_cast<std::byte *>(memory + layout.plan_memory), PlanMemoryStore::BytesNeeded(kOutcomeEntries)},
+	                      kOutcomeEntries);
 	RecallStore::Init({reinterpret_cast<std::byte *>(memory + layout.recall), RecallStore::BytesNeeded(layout.recall_capacity)},
 	                  layout.recall_capacity);
 }
@@ -169,6 +185,8 @@ void AttachState(char *memory, const Layout &layout)
 	accuracy = reinterpret_cast<Accuracy *>(memory + layout.accuracy);
 	gate_model = reinterpret_cast<GateModel *>(memory + layout.gate);
 	AttachPublishedModels(memory + layout.published);
+	grant_outcomes = reinterpret_cast<GrantOutcomeStore *>(memory + layout.outcomes);
+	plan_memory_store = reinterpret_cast<PlanMemoryStore *>(memory + layout.plan_memory);
 	recall_store = reinterpret_cast<RecallStore *>(memory + layout.recall);
 }
 

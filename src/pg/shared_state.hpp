@@ -38,6 +38,9 @@ extern "C" {
 
 namespace wlm {
 
+struct GrantOutcomeStore;
+struct PlanMemoryStore;
+
 /* Where a managed query is, as its backend says it; the policy's state is in Policy. */
 enum class Phase : uint32 {
 	kFree = 0,
@@ -135,6 +138,9 @@ struct TrainingState {
 	char reason[64];                      /* why it was started */
 };
 
+/* One bit for each statement that may be planned with another work_mem than its session's, by its key: no bit, no look-up. */
+inline constexpr int kPlannedOtherwiseBits = 4096;
+
 inline constexpr int kWantedPlans = 64; /* one place for each fingerprint modulo this */
 
 struct SharedState {
@@ -152,6 +158,10 @@ struct SharedState {
 
 	/* Fingerprints whose row wlm.plan lacks although recall knows them; the next execution sends the plan again. */
 	pg_atomic_uint64 wanted_plans[kWantedPlans];
+
+	/* Written under learn_lock, read by every planning without one. */
+	pg_atomic_uint32 num_planned_otherwise; /* entries of plan_memory_store that are being tried or were accepted */
+	pg_atomic_uint64 planned_otherwise[kPlannedOtherwiseBits / 64];
 
 	/* Under learn_lock. */
 	RoleShares role_shares;
@@ -180,6 +190,8 @@ extern PlannerModel *planner_model;
 extern RecallStore *recall_store;
 extern Accuracy *accuracy;
 extern GateModel *gate_model;
+extern GrantOutcomeStore *grant_outcomes; /* written under learn_lock, read without a lock; so is the next */
+extern PlanMemoryStore *plan_memory_store;
 
 void InitSharedState();                   /* from _PG_init: hooks for request and startup */
 

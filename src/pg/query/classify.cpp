@@ -119,6 +119,11 @@ bool UserChoseWorkMem()
 	return work_mem_record != nullptr && work_mem_record->source >= PGC_S_GLOBAL;
 }
 
+bool MayChangeWorkMem()
+{
+	return !(setting::respect_user_work_mem && UserChoseWorkMem()) && !MaintenanceChoseWorkMem();
+}
+
 void FillGrantLimits(int queue, GrantLimits *limits)
 {
 	/* Read without the lock: an aligned word that changes only when the administrator changes it. */
@@ -131,7 +136,7 @@ void FillGrantLimits(int queue, GrantLimits *limits)
 	limits->max_query_kb = static_cast<int64>(static_cast<double>(budget_kb) * share);
 	limits->hash_mem_multiplier = hash_mem_multiplier;
 	limits->z = NormalQuantile(static_cast<float>(setting::grant_quantile));
-	limits->may_raise = !(setting::respect_user_work_mem && UserChoseWorkMem()) && !MaintenanceChoseWorkMem();
+	limits->may_raise = MayChangeWorkMem();
 }
 
 PlanContext SessionPlanContext() { return PlanContext{work_mem, static_cast<float>(hash_mem_multiplier), false}; }

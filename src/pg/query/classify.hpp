@@ -43,4 +43,7 @@ PlanContext SessionPlanContext();
 /* Whether work_mem was chosen by the user, role or database (HAZARDS G6). */
 bool UserChoseWorkMem();
 
+/* Whether nobody has chosen work_mem whose choice is to be respected. */
+bool MayChangeWorkMem();
+
 }  // namespace wlm

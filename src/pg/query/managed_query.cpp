@@ -30,6 +30,7 @@ extern "C" {
 #include "pg/compat.hpp"
 #include "pg/guard.hpp"
 #include "pg/observe/observe.hpp"
+#include "pg/plan/plan_memory.hpp"
 #include "pg/plan/read_plan.hpp"
 #include "pg/query/classify.hpp"
 #include "pg/query/record.hpp"
@@ -249,6 +250,7 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	}
 	PrepareProcess();
 
+	ReviewPlan(query_desc->plannedstmt);
 	ReadPlan(query_desc->plannedstmt, scratch_graph);
 	if (scratch_graph->touches_only_catalogs)
 		return nullptr;

@@ -13,6 +13,7 @@ extern "C" {
 #include "executor/spi.h"
 }
 
+#include "pg/plan/plan_memory.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/worker/publish.hpp"
 #include "pg/worker/published_models.hpp"
@@ -83,6 +84,7 @@ void ResetModels()
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
 	(void) ReadBlob({reinterpret_cast<const std::byte *>(bytes.data), bytes.size}, planner_model);
 	recall_store->Clear();
+	ClearOutcomesLocked();
 	PublishPretrainedLocked(kTreesModel);
 	PublishPretrainedLocked(kGraphModel);
 	PublishPretrainedLocked(kGateModel);

@@ -25,6 +25,7 @@ extern "C" {
 #include "core/learn/learner.hpp"
 #include "pg/compat.hpp"
 #include "pg/guard.hpp"
+#include "pg/plan/plan_memory.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/wait/lock_graph.hpp"
@@ -117,7 +118,7 @@ bool LearnBatch(Launcher *launcher)
 	LearningModels models = {
 		.planner = planner_model, .recall = recall_store, .gate = gate_model, .accuracy = accuracy};
 	RecordHeader header;
-	bool more = false;
+	bool more = false, learned = false;
 
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < kLearnBatch && (more = TakeRecord(launcher, &header)); i++) {
@@ -135,7 +136,11 @@ bool LearnBatch(Launcher *launcher)
 		if (ObserveDrift(&shared->drift, experience))
 			shared->drifted = true;
 		Learn(models, experience, WeightOfRole(&shared->role_shares, experience.role_oid));
+		LearnOutcomesLocked(experience);
+		learned = true;
 	}
+	if (learned)
+		PublishOutcomesLocked();
 	if (models.neighbours != nullptr)
 		PublishChangedLocked(kNeighboursModel);
 	LWLockRelease(shared->learn_lock);

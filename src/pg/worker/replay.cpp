@@ -32,6 +32,7 @@ extern "C" {
 #include "core/learn/model_blob.hpp"
 #include "core/predict/graph_model.hpp"
 #include "core/predict/neighbour_store.hpp"
+#include "pg/plan/plan_memory.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/worker/publish.hpp"
@@ -133,6 +134,7 @@ void LoadChampions(const Champion *champions, ReplayState *state)
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
 	InitPlannerModel(planner_model);
 	recall_store->Clear();
+	ClearOutcomesLocked();
 	InitAccuracy(accuracy);
 	PublishPretrainedLocked(kGateModel);
 	for (int which = 0; which < kNumModels; which++) {
@@ -176,6 +178,7 @@ void LearnAgain(void *context, Experience &experience, const PlanGraph *graph)
 
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
 	Learn(models, experience, WeightOfRole(&state->role_shares, experience.role_oid));
+	LearnOutcomesLocked(experience);
 	LWLockRelease(shared->learn_lock);
 	if (graph != nullptr && state->neighbours != nullptr && experience.final_state == FinalState::kCompleted) {
 		PredictAgain({.graph = state->graph}, graph, &experience);
@@ -364,6 +367,9 @@ void Replay()
 		LoadChampions(champions, &state);
 		PrepareNeighbours(&state);
 		ForEachExperience(nullptr, setting::history_rows, LearnAgain, &state);
+		LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
+		PublishOutcomesLocked();
+		LWLockRelease(shared->learn_lock);
 		PublishNeighbours(state);
 		ereport(LOG, (errmsg("pg_wlm learned again from " INT64_FORMAT " statements of its history", state.count)));
 	}
