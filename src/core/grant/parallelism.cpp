@@ -1,0 +1,94 @@
+/*
+ * parallelism.cpp
+ *
+ * See parallelism.hpp.
+ */
+#include "core/grant/parallelism.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/predict/scalability.hpp"
+
+namespace wlm {
+
+namespace {
+
+/* A worker that saves less than this part of the query's time is not worth a process. */
+constexpr double kLeastGain = 0.03;
+
+/* Judged by how well it may scale: one-sided 95 %. */
+constexpr float kOptimism = 1.645f;
+
+constexpr float kBusy = 0.8f;         /* of the machine: below, processors are there for whoever takes them */
+constexpr float kLeastOutcomes = 3;   /* runs with fewer workers before they are judged */
+constexpr double kLeastHarm = 0.1;    /* of ln(time): less is not worth a change */
+
+/* The last worker goes as long as hardly anything is lost, even if the query scales better than thought. */
+int WorthTheirProcess(const Forecast &forecast, int planned) noexcept
+{
+	if (!forecast.has_opinion || !forecast.parallel_fraction.HasOpinion())
+		return planned;
+	int workers = planned;
+	while (workers > 0) {
+		const float processes = static_cast<float>(workers + 1);
+		const double with = RelativeTimeWith(forecast.parallel_fraction, processes, kOptimism).low;
+		const double without = RelativeTimeWith(forecast.parallel_fraction, processes - 1, kOptimism).low;
+		if (!(without < with * (1 + kLeastGain)))
+			break;
+		workers--;
+	}
+	return workers;
+}
+
+/* Everybody's part of the processors while the machine is busy. */
+int FairWorkers(const Forecast &forecast, int planned, const ParallelLoad &load) noexcept
+{
+	if (!forecast.has_opinion || !forecast.time.HasOpinion() || load.processors <= 0 || load.running <= 0 || !(load.saturation >= kBusy))
+		return planned;
+	const double share = load.processors / (load.running + 1.0);
+	return std::min(planned, std::max(0, static_cast<int>(std::lround(share)) - 1));
+}
+
+/* ln(actual / predicted) is worse with fewer workers than as planned, by more than noise. */
+bool WasSlower(const GrantOutcomes *outcomes) noexcept
+{
+	if (outcomes == nullptr || !(outcomes->fewer_workers.weight >= kLeastOutcomes))
+		return false;
+	const OutcomeMoments &fewer = outcomes->fewer_workers;
+	const OutcomeMoments &planned = outcomes->as_planned;
+	const bool compared = planned.weight > 0;
+	/* without a run as planned, what was predicted stands for it */
+	const double usual = compared ? planned.mean : 0;
+	const double variance = fewer.variance / fewer.weight + (compared ? planned.variance / std::max(planned.weight, 1.0f) : 0);
+	return fewer.mean - usual > std::max(kLeastHarm, 2 * std::sqrt(std::max(variance, 0.0)));
+}
+
+}  // namespace
+
+const char *WorkerReasonName(WorkerReason reason) noexcept
+{
+	switch (reason) {
+		case WorkerReason::kAsPlanned: return "as planned";
+		case WorkerReason::kScalability: return "scalability";
+		case WorkerReason::kLoad: return "load";
+		case WorkerReason::kWithdrawn: return "withdrawn";
+	}
+	return "as planned";
+}
+
+WorkerChoice ChooseWorkers(const Forecast &forecast, int planned, const ParallelLoad &load, const GrantOutcomes *outcomes) noexcept
+{
+	if (planned <= 0)
+		return {0, WorkerReason::kAsPlanned};
+	const int worth = WorthTheirProcess(forecast, planned);
+	const int fair = FairWorkers(forecast, planned, load);
+	const int workers = std::min(worth, fair);
+	if (workers == planned)
+		return {planned, WorkerReason::kAsPlanned};
+	if (WasSlower(outcomes))
+		return {planned, WorkerReason::kWithdrawn};
+	return {workers, fair < worth ? WorkerReason::kLoad : WorkerReason::kScalability};
+}
+
+}  // namespace wlm
