@@ -65,7 +65,7 @@ struct Judgement {
 	double idle = 0.0;                // bytes: what sessions keep
 	std::vector<const Entry*> shown;  // static values first
 	const Entry* fitting = nullptr;   // the largest static value whose peak fits
-	const Entry* best = nullptr;      // of those that fit, the one with the least time in spilled queries
+	const Entry* best = nullptr;      // of those that fit, the one with the least time in spilled queries; of none, the smallest
 	const Entry* query = nullptr;     // pg_wlm
 	const Entry* grants = nullptr;    // pg_wlm per operator
 	std::vector<Target> targets;
@@ -116,6 +116,9 @@ void Choose(const std::vector<Entry>& entries, Judgement& judgement) {
 		if (judgement.best == nullptr || metrics.spilled_time <= judgement.best->metrics.spilled_time)
 			judgement.best = entry;
 	}
+	// Generous to the smallest: it took more memory than is allowed.
+	if (judgement.best == nullptr && judgement.shown.front()->kind == "static")
+		judgement.best = judgement.shown.front();
 }
 
 void AddTargets(Judgement& judgement) {
@@ -203,7 +206,7 @@ void Print(const Judgement& judgement) {
 		std::printf("\n");
 	}
 	if (judgement.fitting == nullptr)
-		std::printf("\nNo static value fits.\n");
+		std::printf("\nNo static value fits; compared with the smallest.\n");
 	else
 		std::printf("\nThe largest static value that fits: %s; the one of those with the least time in spilled queries: %s.\n",
 		            Label(*judgement.fitting).c_str(), Label(*judgement.best).c_str());
@@ -244,7 +247,7 @@ std::string Json(const Judgement& judgement) {
 	std::string json = Text("{\"part\": %s, \"wlm_memory_mb\": %d, \"limit_bytes\": %.0f, \"idle_bytes\": %.0f,\n",
 	                        JsonText(judgement.part).c_str(), judgement.budget_mb, judgement.limit, judgement.idle);
 	json += "   \"largest_static_that_fits\": " + (judgement.fitting != nullptr ? JsonText(Label(*judgement.fitting)) : "null");
-	json += ", \"best_static_that_fits\": " + (judgement.best != nullptr ? JsonText(Label(*judgement.best)) : "null");
+	json += ", \"compared_with\": " + (judgement.best != nullptr ? JsonText(Label(*judgement.best)) : "null");
 	json += ",\n   \"systems\": {";
 	for (size_t i = 0; i < judgement.shown.size(); ++i) {
 		json += Text("%s\n    %s: {", i > 0 ? "," : "", JsonText(Label(*judgement.shown[i])).c_str());

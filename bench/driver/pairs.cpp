@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <stdexcept>
 
 #include "client_pool.hpp"
 #include "commands.hpp"
@@ -209,9 +210,13 @@ int Pairs(int argc, char** argv) {
 	warm.clients = std::max(1, options.Count("warm-clients", 1));
 	warm.open_loop = false;
 	const std::vector<Arrival> arrivals = BuildWarmUp(templates, options.Count("warm-up", 20), seed);
-	RunClients(templates, arrivals, warm, [] {}, [&](const Progress& progress) {
+	const RunResult learned = RunClients(templates, arrivals, warm, [] {}, [&](const Progress& progress) {
 		std::printf("   learning: %zu of %zu executions\n", progress.finished, arrivals.size());
 	});
+	for (const Sample& sample : learned.samples) {
+		if (!sample.error.empty())
+			throw std::runtime_error(sample.query_template + ": " + sample.error);
+	}
 
 	std::vector<Connection*> sessions = {&first, &second};
 	if (options.Count("control", 0) > 0)
