@@ -29,6 +29,7 @@ extern "C" {
 #include "pg/observe/observe.hpp"
 #include "pg/plan/plan_memory.hpp"
 #include "pg/query/managed_query.hpp"
+#include "pg/query/stop.hpp"
 #include "pg/settings.hpp"
 #include "pg/wait/statement_position.hpp"
 
@@ -122,6 +123,7 @@ void RunManaged(ManagedQuery *query, Body body)
 		WatchAllStatements(watched);
 		query->temp_blocks += pgBufferUsage.temp_blks_written - temp_blocks;
 		NoteFailure(query);
+		ExplainStop(query);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

@@ -8,6 +8,7 @@
 #include "pg/compat.hpp"
 #include "pg/hooks.hpp"
 #include "pg/query/managed_query.hpp"
+#include "pg/query/stop.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/sql/configuration.hpp"
@@ -28,6 +29,7 @@ void _PG_init(void)
 	wlm::InitSettings();
 	wlm::InitSharedState();
 	wlm::InitManagedQueries();
+	wlm::InitStop();
 	wlm::InitHooks();
 	wlm::InitExplain();
 	wlm::InitConfiguration();

@@ -30,6 +30,7 @@ extern "C" {
 
 #include "core/decide/policy.hpp"
 #include "core/decide/workload.hpp"
+#include "core/grant/memory_pressure.hpp"
 #include "core/learn/drift.hpp"
 #include "core/learn/learner.hpp"
 #include "core/learn/role_share.hpp"
@@ -99,7 +100,7 @@ struct QuerySlot {
 	float granted_kb;               /* CeilingKb() of the grant */
 	int16 workers_granted;
 	float used_kb;                  /* peak seen so far */
-	float real_kb;                  /* memory of its processes as the guard saw it last; 0 = not yet */
+	float real_kb;                  /* what its processes hold for it as the guard saw it last; 0 = not yet */
 	bool applied;                   /* mode auto: the grant is in force */
 
 	slock_t mutex;                  /* guards the fields below */
@@ -122,6 +123,7 @@ struct Counters {
 	pg_atomic_uint64 experiences_lost;   /* overwritten before they were stored */
 	pg_atomic_uint64 lock_forced;        /* admitted because somebody waited for a lock of theirs */
 	pg_atomic_uint64 slots_taken_back;   /* from sessions idle between Bind and Execute, or with an open portal */
+	pg_atomic_uint64 stopped;            /* asked to stop by the memory guard */
 };
 
 /* What wlm.training() shows: of the training that runs, or else of the last one. */
@@ -140,6 +142,13 @@ struct TrainingState {
 
 /* One bit for each statement that may be planned with another work_mem than its session's, by its key: no bit, no look-up. */
 inline constexpr int kPlannedOtherwiseBits = 4096;
+
+/* What the memory guard saw last. */
+struct GuardView {
+	int64 limit_kb;                       /* 0 = unknown, or the guard is off */
+	int64 used_kb;                        /* that cannot be reclaimed */
+	GuardLevel level;
+};
 
 inline constexpr int kWantedPlans = 64; /* one place for each fingerprint modulo this */
 
@@ -177,6 +186,7 @@ struct SharedState {
 	bool history_available;               /* the extension was found in wlm.database */
 	bool replayed;                        /* history has been read back after start */
 	TrainingState training;
+	GuardView guard;
 
 	Workload workload;
 };

@@ -34,6 +34,7 @@ extern "C" {
 #include "pg/plan/read_plan.hpp"
 #include "pg/query/classify.hpp"
 #include "pg/query/record.hpp"
+#include "pg/query/stop.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/wait/queueing.hpp"
@@ -321,12 +322,12 @@ void AttachQuery(ManagedQuery *query)
 void EnterQuery(ManagedQuery *query)
 {
 	query->started_ms = NowMs();
-	if (TryRun(query->handle))
-		return;
-
-	StateLock lock;
-	policy->Resume(query->handle, query->started_ms);
-	SetPhase(query->handle, Phase::kRunning);
+	if (!TryRun(query->handle)) {
+		StateLock lock;
+		policy->Resume(query->handle, query->started_ms);
+		SetPhase(query->handle, Phase::kRunning);
+	}
+	ArmStopTimer(query); /* when the phase says that it runs: else the timer could go quiet */
 }
 
 void LeaveQuery(ManagedQuery *query, bool may_return_again)
@@ -352,6 +353,7 @@ void LeaveQuery(ManagedQuery *query, bool may_return_again)
 	} else {
 		SetPhase(query->handle, Phase::kIdle);
 	}
+	SettleStop(query);
 }
 
 void FinishQuery(ManagedQuery *query)
@@ -422,6 +424,7 @@ void ReleaseQuery(ManagedQuery *query, FinalState state)
 	}
 	if (record)
 		pg_atomic_fetch_add_u64(&shared->counters.experiences, 1);
+	ForgetStop(query);
 	query->handle = kNoQuery;
 	dlist_delete(&query->link);
 	dlist_push_head(&free_queries, &query->link);

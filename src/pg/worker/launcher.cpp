@@ -3,13 +3,16 @@
  *
  * Once a second: the policy's tick, slots of idle sessions, lock-aware
  * admission, learning from what has ended, and a worker with a database where
- * tables are to be read or written. It holds no lock while it computes.
+ * tables are to be read or written. The memory guard has its own, shorter beat.
+ * It holds no lock while it computes.
  *
  * It may die and be started again at any time: all state is in shared memory.
  */
 #include "pg/worker/launcher.hpp"
 
 #include "pg/postgres.hpp"
+
+#include <cmath>
 
 extern "C" {
 #include "access/xlog.h"
@@ -30,6 +33,7 @@ extern "C" {
 #include "pg/shared_state.hpp"
 #include "pg/wait/lock_graph.hpp"
 #include "pg/wait/queueing.hpp"
+#include "pg/worker/memory_guard.hpp"
 #include "pg/worker/published_models.hpp"
 #include "pg/worker/saturation.hpp"
 #include "pg/worker/worker.hpp"
@@ -60,6 +64,7 @@ struct Launcher {
 	uint32 *seen_phases = nullptr;  /* words of all slots at the last tick */
 	void *record = nullptr;         /* kMaxRecordBytes */
 	Saturation saturation;
+	MemoryGuard guard;
 };
 
 void Announce(int, Datum) { shared->launcher_procno = -1; }
@@ -149,8 +154,10 @@ bool LearnBatch(Launcher *launcher)
 
 void LearnFromRing(Launcher *launcher)
 {
-	while (LearnBatch(launcher))
+	while (LearnBatch(launcher)) {
 		CHECK_FOR_INTERRUPTS();
+		launcher->guard.TickIfDue(NowMs());
+	}
 }
 
 bool HasEnded(BackgroundWorkerHandle **worker)
@@ -309,6 +316,7 @@ void RunLauncher()
 	launcher.trained_ms = NowMs();
 	launcher.seen_phases = static_cast<uint32 *>(palloc0(sizeof(uint32) * static_cast<Size>(policy->max_queries())));
 	shared->launcher_procno = OwnProcNumber();
+	launcher.guard.Init();
 	before_shmem_exit(Announce, 0);
 
 	ConfigurePolicy(); /* a reload while no launcher was there */
@@ -318,16 +326,22 @@ void RunLauncher()
 	MemoryContext const home = CurrentMemoryContext;
 
 	for (;;) {
-		WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, static_cast<long>(kTickMs), PG_WAIT_EXTENSION);
+		const long wait_ms = static_cast<long>(std::ceil(std::min(kTickMs, launcher.guard.WaitMs(NowMs()))));
+		const int events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait_ms, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ShutdownRequestPending)
 			proc_exit(1); /* 0 would mean that it is not to be started again */
 		if (ConfigReloadPending)
 			ReloadSettings();
+		launcher.guard.TickIfDue(NowMs());
 
+		/* The guard looks more often than there is other work. */
+		const bool tick = NowMs() - launcher.ticked_ms >= kTickMs;
+		if (!tick && (events & WL_LATCH_SET) == 0)
+			continue;
 		MemoryContextSwitchTo(round);
-		if (NowMs() - launcher.ticked_ms >= kTickMs)
+		if (tick)
 			Tick(&launcher);
 		const bool standby = RecoveryInProgress();
 		if (standby)

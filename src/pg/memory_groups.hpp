@@ -1,0 +1,43 @@
+/*
+ * memory_groups.hpp
+ *
+ * The control groups (cgroups, version 1 or 2) that limit this process's memory: its own
+ * and those above it. Small files of /proc and /sys are read without
+ * allocation. Where they are missing or hidden the answer is that nothing is known.
+ */
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace wlm {
+
+inline constexpr int kMaxMemoryGroups = 16;   /* deeper nesting is cut at the top */
+inline constexpr int kGroupPathLength = 512;
+
+struct MemoryGroup {
+	bool version_2;
+	char folder[kGroupPathLength];
+};
+
+struct MemoryGroups {
+	int count;
+	MemoryGroup groups[kMaxMemoryGroups];
+};
+
+/* Up to size - 1 bytes and a terminating zero; the length, or -1. */
+int ReadSmallFile(const char *path, char *buffer, size_t size) noexcept;
+
+/* The number after `key` where that begins a line and a blank or colon ends it; -1 = not there. */
+int64_t NumberOfLine(const char *text, const char *key) noexcept;
+
+/* Those of this process that exist, its own first. */
+void FindMemoryGroups(MemoryGroups *found) noexcept;
+
+/* kB; -1 = no limit. Version 2: the lower of memory.max and memory.high, above which processes are slowed down to nothing. */
+int64_t GroupLimitKb(const MemoryGroup &group) noexcept;
+
+/* kB that could not be reclaimed: without page cache. -1 = unknown. */
+int64_t GroupUsedKb(const MemoryGroup &group) noexcept;
+
+}  // namespace wlm

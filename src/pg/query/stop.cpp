@@ -1,0 +1,197 @@
+/*
+ * stop.cpp
+ *
+ * The timer is one of PostgreSQL's own (utils/timeout.h), so its handler runs in a signal handler between
+ * any two instructions of this process: it reads an array of this process
+ * and atomics of shared memory, and sets flags. It arms itself again while a managed query
+ * executes and is quiet otherwise; error recovery disables all timers, the next
+ * managed stretch enables it again.
+ *
+ * The stop itself is a query cancel, which PostgreSQL honours at the next safe point. SQLSTATE 57014, as of
+ * statement_timeout: PL/pgSQL's WHEN OTHERS does not catch it, else a function
+ * that retries would run on with what had to end.
+ */
+#include "pg/query/stop.hpp"
+
+extern "C" {
+#include "miscadmin.h"
+#include "utils/elog.h"
+#include "utils/memutils.h"
+#include "utils/timeout.h"
+}
+
+namespace wlm {
+
+namespace {
+
+/* What the handler looks at; entries are claimed and given up by this process's ordinary code. */
+struct WatchedQuery {
+	volatile QueryHandle handle;
+	volatile uint32 serial;
+};
+
+constexpr int kMaxWatched = 16;         /* more than one process may have managed queries open */
+WatchedQuery watched[kMaxWatched];
+volatile sig_atomic_t num_watched = 0;
+
+/* The query for which the handler has set QueryCancelPending; kNoQuery = for none. */
+volatile QueryHandle posted = kNoQuery;
+
+bool registered = false;
+TimeoutId timer;
+
+bool Executes(QueryHandle handle) { return SlotPhase(query_slots[handle]) == Phase::kRunning; }
+
+/* Signal handler. Interrupts are held, and this signal is blocked. */
+void OnTimer()
+{
+	bool executing = false;
+
+	for (int i = 0; i < num_watched; i++) {
+		const QueryHandle handle = watched[i].handle;
+
+		if (handle == kNoQuery || !Executes(handle))
+			continue;
+		executing = true;
+		QuerySlot &slot = query_slots[handle];
+		if (slot.serial != watched[i].serial || pg_atomic_read_u32(&slot.stop_requested) == static_cast<uint32>(StopReason::kNone))
+			continue;
+		if (QueryCancelPending)
+			continue; /* by somebody else, whose message it is to be; or by us before */
+		posted = handle;
+		QueryCancelPending = true;
+		InterruptPending = true;
+	}
+	if (executing)
+		enable_timeout_after(timer, kStopTimerMs); /* legal in a handler: its own entry is off the list by now */
+}
+
+WatchedQuery *FindWatched(QueryHandle handle)
+{
+	for (int i = 0; i < num_watched; i++)
+		if (watched[i].handle == handle)
+			return &watched[i];
+	return nullptr;
+}
+
+void Watch(QueryHandle handle)
+{
+	WatchedQuery *place = FindWatched(handle);
+
+	if (place == nullptr)
+		place = FindWatched(kNoQuery);
+	if (place == nullptr) {
+		if (num_watched == kMaxWatched)
+			return;
+		place = &watched[num_watched];
+		place->handle = kNoQuery;
+		num_watched = num_watched + 1;
+	}
+	place->handle = kNoQuery;
+	place->serial = query_slots[handle].serial;
+	place->handle = handle;
+}
+
+/* The cancel that PostgreSQL raised for the flag that we set, and not one of statement_timeout or recovery at the same time. */
+bool IsPlainCancel(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->message_id != nullptr &&
+	       strcmp(error->message_id, "canceling statement due to user request") == 0;
+}
+
+struct Numbers {
+	int64 real_kb, granted_kb, used_kb, limit_kb;
+};
+
+Numbers ReadNumbers(QueryHandle handle)
+{
+	Numbers numbers;
+
+	LWLockAcquire(shared->state_lock, LW_SHARED);
+	numbers.real_kb = static_cast<int64>(query_slots[handle].real_kb);
+	numbers.granted_kb = policy->View(handle).reserved_kb;
+	numbers.used_kb = shared->guard.used_kb;
+	numbers.limit_kb = shared->guard.limit_kb;
+	LWLockRelease(shared->state_lock);
+	return numbers;
+}
+
+}  // namespace
+
+bool RequestStopLocked(QueryHandle handle, uint32 serial, StopReason reason)
+{
+	QuerySlot &slot = query_slots[handle];
+	uint32 none = static_cast<uint32>(StopReason::kNone);
+
+	Assert(LWLockHeldByMeInMode(shared->state_lock, LW_EXCLUSIVE));
+	return slot.pid != 0 && slot.serial == serial &&
+	       pg_atomic_compare_exchange_u32(&slot.stop_requested, &none, static_cast<uint32>(reason));
+}
+
+void ArmStopTimer(const ManagedQuery *query)
+{
+	if (query->handle == kNoQuery)
+		return;
+	if (!registered) {
+		timer = RegisterTimeout(USER_TIMEOUT, OnTimer);
+		registered = true;
+	}
+	Watch(query->handle);
+	if (!get_timeout_active(timer))
+		enable_timeout_after(timer, kStopTimerMs);
+}
+
+/* The query's phase is not kRunning any more, so the handler posts nothing after this. */
+void SettleStop(const ManagedQuery *query)
+{
+	if (likely(posted == kNoQuery) || posted != query->handle)
+		return;
+	posted = kNoQuery;
+	QueryCancelPending = false;
+}
+
+void ForgetStop(const ManagedQuery *query)
+{
+	WatchedQuery *place = query->handle != kNoQuery ? FindWatched(query->handle) : nullptr;
+
+	if (place != nullptr)
+		place->handle = kNoQuery;
+	SettleStop(query);
+}
+
+void ExplainStop(ManagedQuery *query)
+{
+	if (likely(posted == kNoQuery) || query->handle == kNoQuery || posted != query->handle)
+		return;
+
+	/* The cancel was raised, or another error came first: either way nothing of ours is pending after this. */
+	const bool raised = !QueryCancelPending;
+	SettleStop(query);
+	if (!raised || geterrcode() != ERRCODE_QUERY_CANCELED)
+		return;
+
+	MemoryContextSwitchTo(TopTransactionContext);
+	ErrorData *error = CopyErrorData();
+	if (!IsPlainCancel(error))
+		return;
+	const Numbers numbers = ReadNumbers(query->handle);
+
+	FlushErrorState();
+	/* ReThrowError keeps where it happened (CONTEXT), which a new error would lose. */
+	error->message_id = "canceling statement due to memory pressure";
+	error->message = pstrdup(error->message_id);
+	error->detail = psprintf("The statement holds " INT64_FORMAT " kB and was granted " INT64_FORMAT " kB; " INT64_FORMAT
+	                         " kB of " INT64_FORMAT " kB of memory are in use.",
+	                         numbers.real_kb, numbers.granted_kb, numbers.used_kb, numbers.limit_kb);
+	error->hint = pstrdup("It needs more memory than was predicted for it and cannot spill what it holds. "
+	                      "Run it again when less is going on, or give the server more memory.");
+	ReThrowError(error);
+}
+
+void InitStop()
+{
+	for (WatchedQuery &query : watched)
+		query.handle = kNoQuery;
+}
+
+}  // namespace wlm
