@@ -497,7 +497,9 @@ CREATE FUNCTION wlm.status(
 	OUT recall_entries bigint, OUT recall_capacity bigint, OUT learner_pending_bytes bigint,
 	OUT history_pending_bytes bigint, OUT num_managed bigint, OUT num_unmanaged_full bigint,
 	OUT num_no_opinion bigint, OUT num_experiences bigint, OUT num_experiences_lost bigint,
-	OUT num_lock_forced bigint, OUT num_slots_taken_back bigint, OUT num_errors bigint)
+	OUT num_lock_forced bigint, OUT num_slots_taken_back bigint, OUT num_errors bigint,
+	OUT memory_limit_kb bigint, OUT memory_used_kb bigint, OUT memory_pressure text, OUT unavailable_kb bigint,
+	OUT num_grown bigint, OUT num_growth_refused bigint, OUT num_stopped bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'wlm_status' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 1;
 COMMENT ON FUNCTION wlm.status() IS 'one row: how the workload manager is; loaded is false without shared_preload_libraries';

@@ -38,6 +38,10 @@ struct StateCopy {
 	int32 queued;
 	uint64 learner_pending;
 	uint64 history_pending;
+	GuardView guard;
+	int64 unavailable_kb;
+	uint64 num_grown;
+	uint64 num_growth_refused;
 };
 
 void CopyState(StateCopy *copy)
@@ -57,6 +61,10 @@ void CopyState(StateCopy *copy)
 	copy->queued = policy->num_queued();
 	copy->learner_pending = ring->Pending(Reader::kLearner);
 	copy->history_pending = ring->Pending(Reader::kHistory);
+	copy->guard = shared->guard;
+	copy->unavailable_kb = policy->unavailable_kb();
+	copy->num_grown = policy->num_grown();
+	copy->num_growth_refused = policy->num_growth_refused();
 	LWLockRelease(shared->state_lock);
 }
 
@@ -125,6 +133,19 @@ void PutStatus(ReturnSetInfo *set)
 	PutCounter(&row, &shared->counters.lock_forced);
 	PutCounter(&row, &shared->counters.slots_taken_back);
 	PutCounter(&row, &shared->counters.errors);
+	if (state.guard.limit_kb > 0) {
+		row.Int8(state.guard.limit_kb);
+		row.Int8(state.guard.used_kb);
+		row.Text(GuardLevelName(state.guard.level));
+	} else {
+		row.Null();
+		row.Null();
+		row.Null();
+	}
+	row.Int8(state.unavailable_kb);
+	row.Int8(static_cast<int64>(state.num_grown));
+	row.Int8(static_cast<int64>(state.num_growth_refused));
+	PutCounter(&row, &shared->counters.stopped);
 	row.Emit(set);
 }
 

@@ -321,7 +321,7 @@ void MemoryGuard::Report(const MemoryReading &reading, int32 culprit)
 		held_kb += queries_[i].real_kb;
 		granted_kb += queries_[i].reserved_kb;
 	}
-	ereport(LOG, (errmsg("memory is about to run out, and no managed statement is over its grant"),
+	ereport(LOG, (errmsg("memory is about to run out, and no running statement is over its grant"),
 	              errdetail("%lld kB of %lld kB are in use; %d managed statements hold %lld kB and were granted %lld kB.",
 	                        Long(reading.used_kb), Long(reading.limit_kb), num_queries_, Long(held_kb), Long(granted_kb)),
 	              errhint("Lower wlm.memory, or what else uses memory here.")));
