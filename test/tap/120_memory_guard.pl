@@ -163,7 +163,7 @@ await_state($admin, $neighbour, 'running');
 limit(int($used * 0.9));
 eventually($admin, 'SELECT memory_pressure FROM wlm.status()', 'action', 'memory has run out');
 $hog->send($sort);
-eventually($admin, "SELECT state || ' ' || wait_reason FROM wlm.activity WHERE pid = $hog->{pid}", 'queued memory', 'what wants memory waits');
+eventually($admin, "SELECT state || ' ' || wait_reason FROM wlm.activity WHERE pid = $hog->{pid}", 'queued pressure', 'what wants memory waits');
 $answer = $neighbour->finish;
 is("$answer->{rows}[0][0]|$answer->{rows}[0][2]", $sorted, 'within its grant: not cancelled');
 is(join('|', @{ $hog->finish->{rows}[0] }), $sorted, 'who waited runs when no other does');

@@ -25,7 +25,7 @@ inline constexpr double kActionAt = 0.97;
 /* A level that was reached stays until memory has fallen this far below where it begins, or decisions would flicker. */
 inline constexpr double kHysteresis = 0.03;
 /*
- * One process was measured to take up to 1.2 GB/s (array_agg, or a hash table without spilling), so 3 % of a small limit are
+ * One process was seen to take 0.4 GB/s (array_agg, on a busy machine of two processors), so 3 % of a small limit are
  * gone between two readings. What will be used is therefore foretold from the growth since the last
  * reading; above this share of the limit it counts in full, below not at all: a growth so far from the limit can still end.
  */

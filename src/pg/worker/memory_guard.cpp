@@ -32,7 +32,9 @@ namespace {
 constexpr double kIdleTickMs = 1000;
 constexpr double kBusyTickMs = 200;      /* while granted queries run */
 constexpr double kPressedTickMs = 100;   /* under pressure */
-constexpr double kReadAllMs = 1000;      /* between readings of sessions that run nothing managed */
+/* Between readings of sessions that run nothing managed (20 us each), and of mappings (up to 1 ms a process); under pressure less. */
+constexpr double kReadAllMs = 1000;
+constexpr double kReadSegmentsMs = 1000, kReadSegmentsPressedMs = 200;
 constexpr double kVictimPatienceMs = 10000;
 constexpr int64 kFreshSessionKb = 8192;  /* catalogue caches and the like */
 
@@ -57,6 +59,7 @@ void MemoryGuard::Init()
 	num_processes_ = static_cast<int32>(ProcGlobal->allProcCount);
 	queries_ = static_cast<Query *>(palloc(sizeof(Query) * max_queries));
 	guarded_ = static_cast<GuardedQuery *>(palloc(sizeof(GuardedQuery) * max_queries));
+	held_segments_ = static_cast<Segments *>(palloc0(sizeof(Segments) * max_queries));
 	logged_ = static_cast<uint32 *>(palloc0(sizeof(uint32) * max_queries));
 	processes_ = static_cast<Process *>(palloc0(sizeof(Process) * static_cast<Size>(num_processes_)));
 	segments_ = static_cast<SharedSegments *>(palloc0(sizeof(SharedSegments)));
@@ -86,11 +89,12 @@ void MemoryGuard::TickIfDue(double now_ms)
 	}
 	on_ = true;
 
-	const bool all = setting::guard_limit_kb > 0 || now_ms - read_all_ms_ >= kReadAllMs;
+	const bool pressed = pressure_.level() != GuardLevel::kNone;
+	const bool all = (setting::guard_limit_kb > 0 && pressed) || now_ms - read_all_ms_ >= kReadAllMs;
 	CollectQueries();
 	AssignProcesses();
 	ReadProcesses(all);
-	ReadSegments();
+	ReadSegments(now_ms);
 	if (all)
 		read_all_ms_ = now_ms;
 
@@ -204,25 +208,32 @@ void MemoryGuard::ReadProcesses(bool all)
 }
 
 /* Dynamic shared memory of parallel queries: what leader or workers map and the launcher does not, each segment once. */
-void MemoryGuard::ReadSegments()
+void MemoryGuard::ReadSegments(double now_ms)
 {
+	const double period_ms = pressure_.level() == GuardLevel::kNone ? kReadSegmentsMs : kReadSegmentsPressedMs;
 	bool ours_known = false;
 
 	segments_kb_ = 0;
 	for (int32 i = 0; i < num_queries_; i++) {
-		if (!queries_[i].parallel)
+		Query &query = queries_[i];
+		Segments &held = held_segments_[query.handle];
+
+		if (!query.parallel)
 			continue;
-		if (!ours_known) {
-			ours_->count = 0;
-			AddSharedSegments(MyProcPid, nullptr, ours_);
-			ours_known = true;
+		if (held.serial != query.serial || now_ms - held.read_ms >= period_ms) {
+			if (!ours_known) {
+				ours_->count = 0;
+				AddSharedSegments(MyProcPid, nullptr, ours_);
+				ours_known = true;
+			}
+			segments_->count = 0;
+			for (int32 j = 0; j < num_processes_; j++)
+				if (processes_[j].query == i && processes_[j].pid != 0)
+					AddSharedSegments(processes_[j].pid, ours_, segments_);
+			held = Segments{.serial = query.serial, .kb = segments_->TotalKb(), .read_ms = now_ms};
 		}
-		segments_->count = 0;
-		for (int32 j = 0; j < num_processes_; j++)
-			if (processes_[j].query == i && processes_[j].pid != 0)
-				AddSharedSegments(processes_[j].pid, ours_, segments_);
-		queries_[i].real_kb += segments_->TotalKb();
-		segments_kb_ += segments_->TotalKb();
+		query.real_kb += held.kb;
+		segments_kb_ += held.kb;
 	}
 }
 

@@ -48,6 +48,13 @@ class MemoryGuard {
 		int64 own_kb;           /* held by it before its query began; -1 = never seen without one */
 	};
 
+	/* Dynamic shared memory of the query that a slot served last. */
+	struct Segments {
+		uint32 serial;
+		int64 kb;
+		double read_ms;
+	};
+
 	/* Whom the guard asked to stop, until it is gone. */
 	struct Victim {
 		QueryHandle handle = kNoQuery;
@@ -59,7 +66,7 @@ class MemoryGuard {
 	void CollectQueries();
 	void AssignProcesses();
 	void ReadProcesses(bool all);
-	void ReadSegments();
+	void ReadSegments(double now_ms);
 	int64 UnavailableKb() const;
 	int64 ServerKb() const;
 	MemoryReading ReadMemory(double now_ms);
@@ -78,6 +85,7 @@ class MemoryGuard {
 	int32 num_processes_ = 0;
 	SharedSegments *segments_ = nullptr;   /* of one query */
 	SharedSegments *ours_ = nullptr;       /* of the launcher: statistics and the like, no query's */
+	Segments *held_segments_ = nullptr;    /* by handle */
 	uint32 *logged_ = nullptr;             /* by handle: serial about which there was a message */
 	int64 postmaster_kb_ = 0;
 	int64 segments_kb_ = 0;

@@ -12,7 +12,7 @@
 
 namespace wlm {
 
-/* Anonymous memory of a process in kB, 3 us: resident pages without those of files and shared memory. */
+/* Anonymous memory of a process in kB, 5 to 20 us: resident pages without those of files and shared memory. */
 int64_t AnonymousKb(int pid) noexcept;
 
 inline constexpr int kMaxSegments = 256;
@@ -30,7 +30,7 @@ struct SharedSegments {
 	int64_t TotalKb() const noexcept;
 };
 
-/* Adds those that the process maps and that `others` does not have; reads the list of its mappings, 50 to 150 us. */
+/* Adds those that the process maps and that `others` does not have; reads the list of its mappings, up to 1 ms. */
 void AddSharedSegments(int pid, const SharedSegments *others, SharedSegments *found) noexcept;
 
 }  // namespace wlm
