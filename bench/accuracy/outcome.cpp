@@ -53,7 +53,7 @@ void RestoreOperator(const Sample &sample, int slot, OperatorExperience *op)
 	op->estimated_rows = node.rows;
 	op->actual_rows = -1;
 	op->formula_kb = static_cast<float>(FormulaMemoryKb(sample.graph, index));
-	op->granted_kb = label.log_limit_kb > kLeastLogKb ? std::exp(label.log_limit_kb) : 0;
+	op->granted_kb = op->grown_kb = label.log_limit_kb > kLeastLogKb ? std::exp(label.log_limit_kb) : 0;
 	if (label.needed_weight > 0) {
 		op->flags = kObserved;
 		op->needed_kb = op->peak_kb = std::exp(label.log_needed_kb);
@@ -84,7 +84,7 @@ void RestoreExperience(const Sample &sample, Experience *experience)
 	experience->total_cost = graph.total_cost;
 	experience->estimated_rows = graph.nodes[0].rows;
 	experience->returned_rows = -1;
-	experience->granted_work_mem_kb = WorkMemOf(sample);
+	experience->session_work_mem_kb = experience->granted_work_mem_kb = WorkMemOf(sample);
 	experience->novelty = -1;
 	experience->num_nodes = graph.num_nodes;
 	experience->final_state = FinalState::kCompleted;

@@ -147,7 +147,7 @@ void MakeExperience(const PlanGraph &graph, const Forecast *forecast, Random *ra
 		op->estimated_rows = node.rows;
 		op->actual_rows = node.rows;
 		op->formula_kb = static_cast<float>(FormulaMemoryKb(graph, graph.memory_node[slot]));
-		op->granted_kb = 1 << 20;
+		op->granted_kb = op->grown_kb = 1 << 20;
 		op->needed_kb = op->peak_kb =
 			static_cast<float>((node.rows * (node.width + 24) / 1024 + 8) * Skew(graph, 7) * std::exp(0.05 * normal(*random)));
 		all_kb += op->needed_kb;

@@ -140,7 +140,11 @@ void StartManaged(QueryDesc *query_desc, int eflags)
 	/* Not yet attached: an error in here would leave nobody to give the slot back. */
 	PG_TRY();
 	{
-		RunManaged(query, [=] { CallStart(query_desc, eflags); });
+		RunManaged(query, [=] {
+			CallStart(query_desc, eflags);
+			if (query->most_workers >= 0)
+				LimitWorkers(query, query->most_workers);
+		});
 		AttachQuery(query);
 	}
 	PG_CATCH();

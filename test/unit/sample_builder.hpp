@@ -93,7 +93,7 @@ inline std::unique_ptr<Sample> RandomSample(uint32_t seed)
 		op->memory = node.memory;
 		op->flags = kObserved;
 		op->processes = 1;
-		op->granted_kb = 4096;
+		op->granted_kb = op->grown_kb = 4096;
 		op->needed_kb = op->peak_kb = node.rows * (node.width + 40) / 1024 * std::exp(noise(random)) + 1;
 		op->formula_kb = op->needed_kb;
 		if (op->needed_kb > op->granted_kb) {

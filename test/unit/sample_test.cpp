@@ -30,7 +30,7 @@ class MakeSampleTest : public ::testing::Test {
 	{
 		experience_->finished_at = 42;
 		for (int i = 0; i < 2; i++)
-			experience_->operators[i].granted_kb = 4096;
+			experience_->operators[i].granted_kb = experience_->operators[i].grown_kb = 4096;
 	}
 	bool Make() { return MakeSample(*experience_, plan_.Finish(), 7, 8, sample_.get()); }
 

@@ -38,9 +38,9 @@ Estimate UsableOrNone(const Estimate &estimate) noexcept { return IsUsable(estim
 
 void PredictFromGraph(const ModelView &models, const PlanGraph &graph, Experience *experience) noexcept
 {
-	const float granted = experience->granted_work_mem_kb;
+	const float session = experience->session_work_mem_kb;
 	const PlanContext context = {
-		.work_mem_kb = granted >= 64 && granted < 2e9f ? static_cast<int64_t>(granted) : 4096,
+		.work_mem_kb = session >= 64 && session < 2e9f ? static_cast<int64_t>(session) : 4096,
 		.hash_mem_multiplier = 2,
 		.ask_everybody = true,
 	};

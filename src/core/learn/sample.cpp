@@ -101,8 +101,8 @@ void ClearLabel(OperatorLabel *label) noexcept
 bool LabelOperator(const OperatorExperience &op, OperatorLabel *label) noexcept
 {
 	ClearLabel(label);
-	if (IsQuantity(op.granted_kb))
-		label->log_limit_kb = LogKb(op.granted_kb);
+	if (IsQuantity(op.grown_kb))
+		label->log_limit_kb = LogKb(op.grown_kb);
 	/* how much would still have been written, had it not been cut short, nobody knows */
 	if ((op.flags & kSpilled) && !(op.flags & kCensored) && IsQuantity(op.temp_kb)) {
 		label->log_temp_kb = LogKb(op.temp_kb);

@@ -137,7 +137,11 @@ void FillGrantLimits(int queue, GrantLimits *limits)
 	limits->hash_mem_multiplier = hash_mem_multiplier;
 	limits->per_operator = false; /* as long as one value for the query is all that is applied (apply.cpp) */
 	limits->z = NormalQuantile(static_cast<float>(setting::grant_quantile));
+	limits->need_factor = setting::need_factor;
+	limits->part = 1;
 	limits->may_raise = MayChangeWorkMem();
+	limits->may_lower = limits->may_raise;
+	limits->may_release = false;
 }
 
 PlanContext SessionPlanContext() { return PlanContext{work_mem, static_cast<float>(hash_mem_multiplier), false}; }

@@ -33,6 +33,7 @@ extern "C" {
 #include "pg/plan/plan_memory.hpp"
 #include "pg/plan/read_plan.hpp"
 #include "pg/query/classify.hpp"
+#include "pg/query/decide_grant.hpp"
 #include "pg/query/record.hpp"
 #include "pg/query/stop.hpp"
 #include "pg/settings.hpp"
@@ -105,6 +106,7 @@ void ResetQuery(ManagedQuery *query, QueryDesc *query_desc)
 	query->handle = kNoQuery;
 	query->applied = setting::mode == static_cast<int>(Mode::kAuto);
 	query->observed = query->sampled = query->ran_to_end = false;
+	query->nodes = nullptr;
 	query->session_work_mem_kb = work_mem;
 	query->active_ms = 0;
 	query->temp_blocks = 0;
@@ -208,17 +210,45 @@ int64 ReservedAfterWait(QueryHandle handle)
 	return reserved_kb;
 }
 
-/* What the policy could not reserve is not granted either. */
-void ShrinkGrant(ManagedQuery *query, int64 reserved_kb)
+/* Operators' memory can be freed as phases end if nobody rewinds the query, and nobody but us looks at it afterwards. */
+bool MayRelease(const QueryDesc *query_desc, int eflags)
 {
-	GrantLimits limits;
+	return (eflags & (EXEC_FLAG_REWIND | EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK)) == 0 && query_desc->instrument_options == 0;
+}
 
+/* The grant as it is now, in the query. Only the query-level value is compared with the session's: a plan may want more. */
+void TakeGrant(ManagedQuery *query, const GrantDecision &decision)
+{
+	query->grant = decision.grant;
+	query->grant.raises = query->grant.work_mem_kb != query->session_work_mem_kb;
+}
+
+/* What the policy could not reserve is not granted either. */
+void TakeReserved(ManagedQuery *query, int64 reserved_kb, GrantDecision *decision)
+{
 	query->experience.reserved_kb = static_cast<float>(reserved_kb);
 	if (reserved_kb >= query->grant.reservation_kb)
 		return;
-	FillGrantLimits(query->experience.queue, &limits);
-	limits.max_query_kb = reserved_kb;
-	ComputeGrant(*scratch_graph, *scratch_forecast, limits, &query->grant);
+	ShrinkGrant(*scratch_graph, *scratch_forecast, reserved_kb, decision);
+	TakeGrant(query, *decision);
+}
+
+/* For parallel workers, and for views. */
+void PublishGrant(const ManagedQuery *query)
+{
+	QuerySlot &slot = query_slots[query->handle];
+	NodeLimits &limits = slot.node_limits;
+	const Grant &grant = query->grant;
+
+	slot.granted_work_mem_kb = query->experience.granted_work_mem_kb;
+	slot.granted_kb = CeilingKb(query->grant);
+	if (!query->applied || !grant.adjusts || query->experience.workers_planned == 0)
+		return;
+	memset(limits.limits, 0, sizeof limits.limits);
+	for (int i = 0; i < grant.num_operators; i++)
+		limits.limits[grant.operators[i].memory_slot] = {grant.operators[i].work_mem_kb, grant.operators[i].released};
+	memcpy(limits.slot_of_plan_id, query->slot_of_plan_id, static_cast<Size>(query->max_plan_node_id + 1));
+	limits.max_plan_node_id = query->max_plan_node_id;
 }
 
 }  // namespace
@@ -257,8 +287,6 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 		return nullptr;
 
 	const int queue = RouteQuery();
-	GrantLimits limits;
-	FillGrantLimits(queue, &limits);
 	const PlanContext context = SessionPlanContext();
 	{
 		const ModelsInUse models;
@@ -270,7 +298,9 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	const Priority priority = QueryPriority(queue);
 	ManagedQuery *query = TakeFromPool();
 	ResetQuery(query, query_desc);
-	ComputeGrant(*scratch_graph, *scratch_forecast, limits, &query->grant);
+	GrantDecision grant;
+	DecideGrant(query_desc->plannedstmt, *scratch_graph, *scratch_forecast, queue, MayRelease(query_desc, eflags), &grant);
+	TakeGrant(query, grant);
 	RecordPrediction(query, *scratch_graph, *scratch_forecast, queue, priority);
 
 	const double arrived_ms = NowMs();
@@ -295,15 +325,15 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 		SetPhase(query->handle, Phase::kAdmitted);
 		reserved_kb = ReservedAfterWait(query->handle);
 	}
-	ShrinkGrant(query, reserved_kb);
-	query_slots[query->handle].granted_work_mem_kb =
-		static_cast<float>(query->applied ? query->grant.work_mem_kb : query->session_work_mem_kb);
-	query_slots[query->handle].granted_kb = CeilingKb(query->grant);
+	TakeReserved(query, reserved_kb, &grant);
+	RecordGrant(query, grant);
+	OpenLedger(query->grant, &query->ledger);
+	query->most_workers = static_cast<int16>(query->applied && grant.workers.reason != WorkerReason::kAsPlanned ? grant.workers.workers : -1);
+	PublishGrant(query);
 
 	query->sampled = DecideSample();
 	if (query->sampled)
 		query_desc->instrument_options |= INSTRUMENT_ROWS;
-	RecordGrant(query);
 	query->started_ms = NowMs();
 	return query;
 }

@@ -40,6 +40,7 @@ struct ManagedQuery {
 	int64 temp_blocks;              /* written so far, workers included */
 	double returned_rows;           /* over all fetches */
 	int16 max_plan_node_id;
+	int16 most_workers;             /* for each Gather; negative = as planned */
 	Grant grant;
 	GrantLedger ledger;
 	struct NodeGrants *nodes;       /* wrapped nodes (pg/grant/nodes.hpp), in es_query_cxt; null = none */

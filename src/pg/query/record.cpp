@@ -14,6 +14,7 @@ extern "C" {
 }
 
 #include "core/learn/learner.hpp"
+#include "pg/plan/plan_memory.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 
@@ -103,19 +104,30 @@ void RecordPrediction(ManagedQuery *query, const PlanGraph &graph, const Forecas
 	RecordSlots(query, graph);
 }
 
-void RecordGrant(ManagedQuery *query)
+void RecordGrant(ManagedQuery *query, const GrantDecision &decision)
 {
 	Experience &experience = query->experience;
 	const Grant &grant = query->grant;
-	const int64 in_force = query->applied ? grant.work_mem_kb : query->session_work_mem_kb;
+	const float session = static_cast<float>(query->session_work_mem_kb);
+	float largest = query->applied ? static_cast<float>(grant.work_mem_kb) : session;
 
-	experience.granted_work_mem_kb = static_cast<float>(in_force);
 	for (int i = 0; i < grant.num_operators && i < experience.num_operators; i++) {
 		const OperatorGrant &granted = grant.operators[i];
-		const double factor = grant.work_mem_kb > 0 ? static_cast<double>(in_force) / static_cast<double>(grant.work_mem_kb) : 1;
 		OperatorExperience &recorded = experience.operators[granted.memory_slot];
-		recorded.granted_kb = recorded.grown_kb = static_cast<float>(granted.limit_kb * factor);
+		const float in_force = query->applied ? granted.work_mem_kb : session;
+
+		/* the multiplier, and the pooling, are in the limit */
+		recorded.granted_kb = granted.work_mem_kb > 0 ? granted.limit_kb * (in_force / granted.work_mem_kb) : 0;
+		recorded.grown_kb = recorded.granted_kb;
+		largest = std::max(largest, in_force);
 	}
+	experience.granted_work_mem_kb = largest;
+	experience.plan_work_mem_kb = PlannedFor(query->query_desc->plannedstmt);
+	experience.lacking_kb = grant.lacking_kb;
+	experience.coverage = query->applied ? grant.coverage : 0;
+	experience.grant_level = static_cast<uint8_t>(LevelOf(experience.coverage));
+	experience.level_reason = static_cast<uint8_t>(decision.choice.reason);
+	experience.worker_reason = static_cast<uint8_t>(query->applied ? decision.workers.reason : WorkerReason::kAsPlanned);
 }
 
 bool IsNovel(const Forecast &forecast, const PlanGraph &graph)

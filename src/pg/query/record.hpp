@@ -7,6 +7,7 @@
 #pragma once
 
 #include "pg/observe/ring.hpp"
+#include "pg/query/decide_grant.hpp"
 #include "pg/query/managed_query.hpp"
 
 namespace wlm {
@@ -14,7 +15,7 @@ namespace wlm {
 void RecordPrediction(ManagedQuery *query, const PlanGraph &graph, const Forecast &forecast, int queue, Priority priority);
 
 /* After the wait, when the grant is final. */
-void RecordGrant(ManagedQuery *query);
+void RecordGrant(ManagedQuery *query, const GrantDecision &decision);
 
 /* Whether wlm.plan may lack this plan: recall has never seen it, or the worker missed its row. */
 bool IsNovel(const Forecast &forecast, const PlanGraph &graph);
