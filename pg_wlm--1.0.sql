@@ -561,6 +561,15 @@ CREATE FUNCTION wlm.explain(sql text) RETURNS SETOF text
 AS 'MODULE_PATHNAME', 'wlm_explain' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 10 COST 1000;
 COMMENT ON FUNCTION wlm.explain(text) IS 'what the workload manager would do with a statement; does not run it';
 
+CREATE FUNCTION wlm.grant_curve(
+	sql text,
+	OUT level text, OUT memory_kb bigint, OUT predicted_ms double precision, OUT lower_ms double precision,
+	OUT upper_ms double precision, OUT runs double precision, OUT temp_kb double precision, OUT slower boolean,
+	OUT chosen boolean, OUT reason text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_grant_curve' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 4 COST 1000;
+COMMENT ON FUNCTION wlm.grant_curve(text) IS 'time of a statement by how much memory it is granted, as predicted from outcomes; does not run it';
+
 --
 -- What the learned experts know
 --
@@ -650,7 +659,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA wlm FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA wlm FROM PUBLIC;
 GRANT USAGE ON SCHEMA wlm TO PUBLIC;
 
-GRANT EXECUTE ON FUNCTION wlm.predict(text), wlm.explain(text), wlm.activity(), wlm.version(),
+GRANT EXECUTE ON FUNCTION wlm.predict(text), wlm.explain(text), wlm.grant_curve(text), wlm.activity(), wlm.version(),
 	wlm.cancel_queued(integer) TO PUBLIC;
 GRANT SELECT ON wlm.activity TO PUBLIC;
 

@@ -39,6 +39,19 @@ SELECT operator ->> 'Node' AS node, operator ->> 'Plan Node Id' AS id, jsonb_arr
        (operator ->> 'Need Low')::float <= (operator ->> 'Need High')::float AS ordered
 FROM documents, jsonb_array_elements(plain -> 0 -> 'Workload Manager' -> 'Operators') operator;
 
+-- ANALYZE: what was used, and where it spilled
+CREATE VIEW analyzed_operators AS
+SELECT operator ->> 'Node' AS node, (operator ->> 'Used')::float > 0 AS used,
+       (operator ->> 'Used')::float <= (operator ->> 'Grown To')::float * 1.1 AS within,
+       (operator ->> 'Grown To')::float >= 4096 AS grown_to, operator -> 'Spilled' AS spilled, (operator ->> 'Temporary')::float > 0 AS temporary
+FROM jsonb_array_elements(explained('EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM explain_data ORDER BY t, id')::jsonb -> 0 -> 'Workload Manager' -> 'Operators') operator;
+SELECT * FROM analyzed_operators;
+SET wlm.mode = auto;
+SELECT node, used, within, grown_to FROM analyzed_operators;
+RESET wlm.mode;
+DROP VIEW analyzed_operators;
+SELECT line FROM shape('EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) SELECT k, count(*) FROM explain_data GROUP BY k') line WHERE line ~ 'Granted|Used';
+
 -- how parallel plans scale
 SET max_parallel_workers_per_gather = 2;
 SET parallel_setup_cost = 0;

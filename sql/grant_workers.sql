@@ -63,7 +63,7 @@ BEGIN
 	EXECUTE 'EXPLAIN (FORMAT JSON) ' || query INTO plan;
 	plan := plan #> '{0,Workload Manager}';
 	RETURN QUERY SELECT o ->> 'Node', (o ->> 'Processes')::int,
-		round((o ->> 'Limit')::numeric / (plan ->> 'Work Mem Granted')::numeric, 2)
+		round((o ->> 'Granted')::numeric / (plan ->> 'Work Mem Granted')::numeric, 2)
 	FROM jsonb_array_elements(plan -> 'Operators') o;
 END
 $$;

@@ -69,6 +69,8 @@ SELECT count(*) > 0 FROM wlm.predict('SELECT 1');
 SELECT * FROM wlm.predict('SELECT count(*) FROM predict_data');
 SELECT * FROM wlm.explain('SELECT count(*) FROM predict_data');
 SELECT * FROM wlm.predict('SELECT * FROM wlm.history');
+SELECT * FROM wlm.grant_curve('SELECT count(*) FROM predict_data');
+SELECT level, chosen, reason FROM wlm.grant_curve('SELECT 1');
 RESET ROLE;
 GRANT SELECT (k) ON predict_data TO regress_wlm_outsider;
 SET ROLE regress_wlm_outsider;
@@ -85,6 +87,15 @@ $$ SELECT regexp_replace(regexp_replace(regexp_replace(line, 'node \d+', 'node #
 SELECT * FROM shape('SELECT k, count(*) FROM predict_data GROUP BY k ORDER BY 2');
 SELECT * FROM shape('SELECT * FROM predict_data a, predict_data b ORDER BY a.t');
 SELECT * FROM shape('SELECT relname FROM pg_class a, pg_attribute b ORDER BY 1');
+
+-- grant_curve(): a level for each part of what is lacking
+SELECT level, chosen, reason, predicted_ms BETWEEN lower_ms AND upper_ms AS inside, runs, temp_kb, slower
+FROM wlm.grant_curve('SELECT k, count(*) FROM predict_data GROUP BY k ORDER BY 2');
+SELECT count(*), count(*) FILTER (WHERE chosen) AS chosen, count(reason) AS reasons, bool_and(memory_kb > 0) AS memory,
+       bool_and(predicted_ms BETWEEN lower_ms AND upper_ms) AS inside, max(runs) AS runs, bool_or(slower) AS slower
+FROM wlm.grant_curve('SELECT a.t FROM predict_data a, generate_series(1, 100) ORDER BY a.t');
+SELECT * FROM wlm.grant_curve('SELECT $1');
+
 SET wlm.mode = off;
 SELECT * FROM shape('SELECT * FROM predict_data a, predict_data b') WHERE shape LIKE '%Not managed%';
 SET wlm.mode = observe;

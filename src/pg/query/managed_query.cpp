@@ -38,6 +38,7 @@ extern "C" {
 #include "pg/query/stop.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
+#include "pg/sql/explain_group.hpp"
 #include "pg/wait/queueing.hpp"
 #include "pg/wait/statement_position.hpp"
 #include "pg/worker/published_models.hpp"
@@ -397,6 +398,8 @@ void FinishQuery(ManagedQuery *query)
 	experience.temp_bytes = query->temp_blocks * BLCKSZ;
 	experience.returned_rows = query->returned_rows;
 	query->observed = true;
+	if (unlikely(explained_run != nullptr))
+		NoteExplainedRun(*query);
 }
 
 void NoteFailure(ManagedQuery *query)

@@ -17,261 +17,44 @@ extern "C" {
 #include "utils/memutils.h"
 }
 
-#include "core/predict/scalability.hpp"
 #include "pg/guard.hpp"
+#include "pg/query/managed_query.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
+#include "pg/sql/explain_parts.hpp"
 
 namespace wlm {
 
 PlannedStmt *explained_statement = nullptr;
+ExplainedRun *explained_run = nullptr;
 
 namespace {
 
-constexpr char kGroup[] = "Workload Manager";
-
-const char *ModeName()
+/* What was decided when it ran, in place of what would be decided now. */
+void TakeDecision(const ExplainedRun &run, GrantDecision *decision)
 {
-	switch (static_cast<Mode>(setting::mode)) {
-	case Mode::kAuto:
-		return "auto";
-	case Mode::kObserve:
-		return "observe";
-	default:
-		return "off";
-	}
+	decision->grant = run.grant;
+	decision->choice.level = static_cast<GrantLevel>(run.experience.grant_level);
+	decision->choice.reason = static_cast<LevelReason>(run.experience.level_reason);
+	decision->workers.workers = run.experience.workers_granted;
+	decision->workers.reason = static_cast<WorkerReason>(run.experience.worker_reason);
 }
 
-/* One line of TEXT at the group's indentation. */
-void Line(ExplainState *es, const char *format, ...) pg_attribute_printf(2, 3);
-void Line(ExplainState *es, const char *format, ...)
-{
-	appendStringInfoSpaces(es->str, (es->indent + 1) * 2);
-	for (;;) {
-		va_list arguments;
-
-		va_start(arguments, format);
-		const int needed = appendStringInfoVA(es->str, format, arguments);
-		va_end(arguments);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(es->str, needed);
-	}
-	appendStringInfoChar(es->str, '\n');
-}
-
-/* "planner 12 kB, recall 14 kB": who said what, into a fresh string. Slot -1: of the time. */
-char *ByExpert(const StatementForecast &statement, int memory_slot, const float *shares)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	for (int expert = 0; expert < kNumExperts; expert++) {
-		const ExpertAnswer &answer = statement.forecast.answers[expert];
-		const Estimate &estimate = memory_slot < 0 ? answer.time : answer.memory[memory_slot];
-		const char *separator = text.len > 0 ? ", " : "";
-
-		if (!estimate.HasOpinion())
-			appendStringInfo(&text, "%s%s -", separator, kExperts[expert].name);
-		else if (memory_slot < 0)
-			appendStringInfo(&text, "%s%s %.3f ms (%.0f%%)", separator, kExperts[expert].name,
-			                 QuantityAt(estimate, 0), 100 * static_cast<double>(shares[expert]));
-		else
-			appendStringInfo(&text, "%s%s %.0f kB", separator, kExperts[expert].name, QuantityAt(estimate, 0));
-	}
-	return text.data;
-}
-
-const PlanNode &NodeOfSlot(const StatementForecast &statement, int slot)
-{
-	return statement.graph.nodes[statement.graph.memory_node[slot]];
-}
-
-/* How a plan without parallel parts would scale is nobody's question. */
-bool ShowsScalability(const StatementForecast &statement)
-{
-	return statement.forecast.has_opinion && statement.forecast.parallel_fraction.HasOpinion() &&
-		statement.graph.planned_workers > 0;
-}
-
-RelativeTime RelativeTime95(const Estimate &parallel_fraction, int processes)
-{
-	return RelativeTimeWith(parallel_fraction, static_cast<float>(processes), static_cast<float>(kIntervalZ));
-}
-
-/* "2 processes 0.55x (0.52..0.70), 4 processes ...": time relative to one process. */
-char *ScalabilityText(const Estimate &parallel_fraction)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	for (const int processes : kShownProcesses) {
-		const RelativeTime time = RelativeTime95(parallel_fraction, processes);
-
-		appendStringInfo(&text, "%s%d processes %.2fx (%.2f..%.2f)", text.len > 0 ? ", " : "", processes, time.at,
-		                 time.low, time.high);
-	}
-	return text.data;
-}
-
-void WriteText(ExplainState *es, const StatementForecast &statement)
-{
-	const Forecast &forecast = statement.forecast;
-
-	appendStringInfoSpaces(es->str, es->indent * 2);
-	appendStringInfo(es->str, "%s:\n", kGroup);
-	Line(es, "Queue: %s  Priority: %s  Lane: %s  Mode: %s", statement.queue_name, PriorityName(statement.priority),
-	     LaneName(statement.lane), ModeName());
-	if (!forecast.has_opinion || !forecast.time.HasOpinion())
-		Line(es, "Predicted Time: unknown");
-	else
-		Line(es, "Predicted Time: %.3f ms  (95%%: %.3f..%.3f; %s)", QuantityAt(forecast.time, 0),
-		     QuantityAt(forecast.time, -kIntervalZ), QuantityAt(forecast.time, kIntervalZ),
-		     ByExpert(statement, -1, forecast.time_share));
-	if (forecast.has_opinion && forecast.query_memory.HasOpinion())
-		Line(es, "Predicted Memory: %.0f kB  (95%%: %.0f..%.0f)", QuantityAt(forecast.query_memory, 0),
-		     QuantityAt(forecast.query_memory, -kIntervalZ), QuantityAt(forecast.query_memory, kIntervalZ));
-	Line(es, "Memory Reservation: " INT64_FORMAT " kB  Work Mem: " INT64_FORMAT " kB%s",
-	     static_cast<int64>(statement.grant.reservation_kb), static_cast<int64>(statement.grant.work_mem_kb),
-	     statement.grant.raises ? " (raised)" : "");
-	if (forecast.has_opinion && forecast.parallel_fraction.HasOpinion())
-		Line(es, "Parallel Fraction: %.2f  (95%%: %.2f..%.2f)", FractionAt(forecast.parallel_fraction, 0),
-		     FractionAt(forecast.parallel_fraction, -kIntervalZ), FractionAt(forecast.parallel_fraction, kIntervalZ));
-	if (ShowsScalability(statement))
-		Line(es, "Scalability: %s", ScalabilityText(forecast.parallel_fraction));
-	for (int i = 0; i < statement.grant.num_operators; i++) {
-		const OperatorGrant &grant = statement.grant.operators[i];
-		const PlanNode &node = NodeOfSlot(statement, grant.memory_slot);
-		const Estimate &need = forecast.memory[grant.memory_slot];
-
-		if (forecast.has_opinion && need.HasOpinion())
-			Line(es, "%s (node %d): needs %.0f kB  (95%%: %.0f..%.0f; %s)  Limit: %.0f kB", NodeName(node),
-			     grant.plan_node_id, QuantityAt(need, 0), QuantityAt(need, -kIntervalZ),
-			     QuantityAt(need, kIntervalZ), ByExpert(statement, grant.memory_slot, forecast.memory_share),
-			     static_cast<double>(grant.limit_kb));
-		else
-			Line(es, "%s (node %d): needs unknown  Limit: %.0f kB", NodeName(node), grant.plan_node_id,
-			     static_cast<double>(grant.limit_kb));
-	}
-	Line(es, "Template: " INT64_FORMAT "  Fingerprint: " INT64_FORMAT "  Model Version: %u",
-	     static_cast<int64>(statement.graph.template_fingerprint),
-	     static_cast<int64>(statement.graph.plan_fingerprint), forecast.model_version);
-}
-
-/* "Name", "Name Low" and "Name High"; nothing without an opinion. */
-void Interval95(ExplainState *es, const char *name, const char *unit, int digits, const Estimate &estimate,
-                bool fraction)
-{
-	double (*const at)(const Estimate &, double) = fraction ? FractionAt : QuantityAt;
-
-	if (!estimate.HasOpinion())
-		return;
-	ExplainPropertyFloat(name, unit, at(estimate, 0), digits, es);
-	ExplainPropertyFloat(psprintf("%s Low", name), unit, at(estimate, -kIntervalZ), digits, es);
-	ExplainPropertyFloat(psprintf("%s High", name), unit, at(estimate, kIntervalZ), digits, es);
-}
-
-void WriteExperts(ExplainState *es, const StatementForecast &statement)
-{
-	ExplainOpenGroup("Experts", "Experts", false, es);
-	for (int expert = 0; expert < kNumExperts; expert++) {
-		const ExpertAnswer &answer = statement.forecast.answers[expert];
-
-		ExplainOpenGroup("Expert", nullptr, true, es);
-		ExplainPropertyText("Name", kExperts[expert].name, es);
-		ExplainPropertyFloat("Time Share", nullptr, static_cast<double>(statement.forecast.time_share[expert]), 3, es);
-		ExplainPropertyFloat("Memory Share", nullptr, static_cast<double>(statement.forecast.memory_share[expert]), 3,
-		                     es);
-		Interval95(es, "Time", "ms", 3, answer.time, false);
-		Interval95(es, "Memory", "kB", 0, answer.query_memory, false);
-		ExplainCloseGroup("Expert", nullptr, true, es);
-	}
-	ExplainCloseGroup("Experts", "Experts", false, es);
-}
-
-void WriteOperators(ExplainState *es, const StatementForecast &statement)
-{
-	ExplainOpenGroup("Operators", "Operators", false, es);
-	for (int i = 0; i < statement.grant.num_operators; i++) {
-		const OperatorGrant &grant = statement.grant.operators[i];
-
-		ExplainOpenGroup("Operator", nullptr, true, es);
-		ExplainPropertyText("Node", NodeName(NodeOfSlot(statement, grant.memory_slot)), es);
-		ExplainPropertyInteger("Plan Node Id", nullptr, grant.plan_node_id, es);
-		Interval95(es, "Need", "kB", 0, statement.forecast.memory[grant.memory_slot], false);
-		ExplainPropertyFloat("Limit", "kB", static_cast<double>(grant.limit_kb), 0, es);
-		ExplainPropertyFloat("Processes", nullptr, static_cast<double>(grant.processes), 0, es);
-		ExplainOpenGroup("Experts", "Experts", false, es);
-		for (int expert = 0; expert < kNumExperts; expert++) {
-			ExplainOpenGroup("Expert", nullptr, true, es);
-			ExplainPropertyText("Name", kExperts[expert].name, es);
-			Interval95(es, "Need", "kB", 0, statement.forecast.answers[expert].memory[grant.memory_slot], false);
-			ExplainCloseGroup("Expert", nullptr, true, es);
-		}
-		ExplainCloseGroup("Experts", "Experts", false, es);
-		ExplainCloseGroup("Operator", nullptr, true, es);
-	}
-	ExplainCloseGroup("Operators", "Operators", false, es);
-}
-
-void WriteScalability(ExplainState *es, const Estimate &parallel_fraction)
-{
-	ExplainOpenGroup("Scalability", "Scalability", false, es);
-	for (const int processes : kShownProcesses) {
-		const RelativeTime time = RelativeTime95(parallel_fraction, processes);
-
-		ExplainOpenGroup("Relative Time", nullptr, true, es);
-		ExplainPropertyInteger("Processes", nullptr, processes, es);
-		ExplainPropertyFloat("Relative Time", nullptr, time.at, 3, es);
-		ExplainPropertyFloat("Relative Time Low", nullptr, time.low, 3, es);
-		ExplainPropertyFloat("Relative Time High", nullptr, time.high, 3, es);
-		ExplainCloseGroup("Relative Time", nullptr, true, es);
-	}
-	ExplainCloseGroup("Scalability", "Scalability", false, es);
-}
-
-void WriteStructured(ExplainState *es, const StatementForecast &statement)
-{
-	const Forecast &forecast = statement.forecast;
-
-	ExplainOpenGroup(kGroup, kGroup, true, es);
-	ExplainPropertyText("Mode", ModeName(), es);
-	ExplainPropertyText("Queue", statement.queue_name, es);
-	ExplainPropertyText("Priority", PriorityName(statement.priority), es);
-	ExplainPropertyText("Lane", LaneName(statement.lane), es);
-	if (forecast.has_opinion) {
-		Interval95(es, "Predicted Time", "ms", 3, forecast.time, false);
-		Interval95(es, "Predicted Memory", "kB", 0, forecast.query_memory, false);
-		Interval95(es, "Parallel Fraction", nullptr, 3, forecast.parallel_fraction, true);
-	}
-	ExplainPropertyInteger("Memory Reservation", "kB", statement.grant.reservation_kb, es);
-	ExplainPropertyInteger("Work Mem Granted", "kB", statement.grant.work_mem_kb, es);
-	ExplainPropertyBool("Work Mem Raised", statement.grant.raises, es);
-	ExplainPropertyInteger("Template", nullptr, static_cast<int64>(statement.graph.template_fingerprint), es);
-	ExplainPropertyInteger("Fingerprint", nullptr, static_cast<int64>(statement.graph.plan_fingerprint), es);
-	ExplainPropertyInteger("Model Version", nullptr, forecast.model_version, es);
-	if (ShowsScalability(statement))
-		WriteScalability(es, forecast.parallel_fraction);
-	if (forecast.has_opinion) {
-		WriteExperts(es, statement);
-		WriteOperators(es, statement);
-	}
-	ExplainCloseGroup(kGroup, kGroup, true, es);
-}
-
-/* The group of this statement, if it has one and would be managed. */
-void ExplainIfManaged(ExplainState *es, PlannedStmt *statement)
+/* The group of this statement, if it has one and would be managed. `run`: what EXPLAIN ANALYZE saw, or null. */
+void ExplainIfManaged(ExplainState *es, PlannedStmt *statement, const ExplainedRun *run)
 {
 	if (!es->costs || !WouldBeManaged(statement))
 		return;
 
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "pg_wlm explain", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
-	const StatementForecast *forecast = ForecastStatement(statement, false);
+	StatementForecast *forecast = ForecastStatement(statement, false);
 
+	if (run != nullptr && run->experience.applied)
+		TakeDecision(*run, &forecast->decision);
 	MemoryContextSwitchTo(caller);
 	if (forecast->managed)
-		ExplainForecast(es, *forecast);
+		ExplainForecast(es, *forecast, run);
 	MemoryContextDelete(scratch);
 }
 
@@ -315,11 +98,11 @@ bool ReopenQueryGroup(ExplainState *es)
 	return true;
 }
 
-void AppendToQueryGroup(ExplainState *es, PlannedStmt *statement)
+void AppendToQueryGroup(ExplainState *es, PlannedStmt *statement, const ExplainedRun *run)
 {
 	if (!es->costs || !WouldBeManaged(statement) || !ReopenQueryGroup(es))
 		return;
-	ExplainIfManaged(es, statement);
+	ExplainIfManaged(es, statement, run);
 	ExplainCloseGroup("Query", nullptr, true, es);
 }
 
@@ -327,11 +110,13 @@ void AppendToQueryGroup(ExplainState *es, PlannedStmt *statement)
 
 ExplainOneQuery_hook_type previous_explain = nullptr;
 
-/* What standard_ExplainOneQuery does, with the plan in our hands. */
+/* What standard_ExplainOneQuery does, with the plan in our hands. `run` is filled if the statement is run. */
 PlannedStmt *PlanAndExplain(Query *query, int cursor_options, IntoClause *into, ExplainState *es,
-                            const char *query_string, ParamListInfo params, QueryEnvironment *environment)
+                            const char *query_string, ParamListInfo params, QueryEnvironment *environment,
+                            ExplainedRun *run)
 {
 	PlannedStmt *volatile const outer_statement = explained_statement;
+	ExplainedRun *volatile const outer_run = explained_run;
 	PlannedStmt *volatile statement = nullptr;
 	instr_time started, duration;
 	BufferUsage buffers_before, buffers;
@@ -366,6 +151,7 @@ PlannedStmt *PlanAndExplain(Query *query, int cursor_options, IntoClause *into, 
 	PG_TRY();
 	{
 		explained_statement = statement;
+		explained_run = run;
 #if PG_VERSION_NUM >= 170000
 		ExplainOnePlan(statement, into, es, query_string, params, environment, &duration,
 		               es->buffers ? &buffers : nullptr, es->memory ? &counters : nullptr);
@@ -377,6 +163,7 @@ PlannedStmt *PlanAndExplain(Query *query, int cursor_options, IntoClause *into, 
 	PG_FINALLY();
 	{
 		explained_statement = outer_statement;
+		explained_run = outer_run;
 	}
 	PG_END_TRY();
 	return statement;
@@ -385,10 +172,11 @@ PlannedStmt *PlanAndExplain(Query *query, int cursor_options, IntoClause *into, 
 void ExplainOneQueryHook(Query *query, int cursor_options, IntoClause *into, ExplainState *es,
                          const char *query_string, ParamListInfo params, QueryEnvironment *environment)
 {
+	ExplainedRun *run = es->analyze ? static_cast<ExplainedRun *>(palloc0(sizeof(ExplainedRun))) : nullptr;
 	PlannedStmt *statement;
 
 	if (previous_explain == nullptr) {
-		statement = PlanAndExplain(query, cursor_options, into, es, query_string, params, environment);
+		statement = PlanAndExplain(query, cursor_options, into, es, query_string, params, environment, run);
 	} else {
 		/* The other extension plans by itself and scribbles on the query: ask the planner once more for ours. */
 		const bool ours = PG_VERSION_NUM < 180000 && es->costs && shared != nullptr &&
@@ -400,7 +188,7 @@ void ExplainOneQueryHook(Query *query, int cursor_options, IntoClause *into, Exp
 	}
 #if PG_VERSION_NUM < 180000
 	if (statement != nullptr)
-		AppendToQueryGroup(es, statement);
+		AppendToQueryGroup(es, statement, run != nullptr && run->seen ? run : nullptr);
 #else
 	(void) statement;
 #endif
@@ -421,19 +209,28 @@ void ExplainPerPlan(PlannedStmt *statement, IntoClause *into, ExplainState *es, 
 {
 	if (previous_per_plan != nullptr)
 		previous_per_plan(statement, into, es, query_string, params, environment);
-	Guarded<void>([=] { ExplainIfManaged(es, statement); });
+	Guarded<void>([=] { ExplainIfManaged(es, statement, nullptr); });
 }
 
 #endif
 
 }  // namespace
 
-void ExplainForecast(ExplainState *es, const StatementForecast &statement)
+void ExplainForecast(ExplainState *es, const StatementForecast &statement, const ExplainedRun *run)
 {
 	if (es->format == EXPLAIN_FORMAT_TEXT)
-		WriteText(es, statement);
+		WriteExplainText(es, statement, run);
 	else
-		WriteStructured(es, statement);
+		WriteExplainProperties(es, statement, run);
+}
+
+void NoteExplainedRun(const ManagedQuery &query)
+{
+	if (query.query_desc->plannedstmt != explained_statement)
+		return;
+	explained_run->seen = true;
+	explained_run->grant = query.grant;
+	memcpy(static_cast<void *>(&explained_run->experience), &query.experience, query.experience.BytesUsed());
 }
 
 void InitExplain()

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "core/learn/experience.hpp"
 #include "pg/sql/forecast.hpp"
 
 extern "C" {
@@ -22,11 +23,23 @@ namespace wlm {
 /* For so many processes the time relative to one is shown, also by wlm.predict(). */
 inline constexpr int kShownProcesses[] = {2, 4, 8};
 
-/* Writes the group where `es` stands; in TEXT a few indented lines. */
-void ExplainForecast(ExplainState *es, const StatementForecast &statement);
+/* What EXPLAIN ANALYZE saw of a managed statement; only the first num_operators operators are there. */
+struct ExplainedRun {
+	bool seen;
+	Grant grant;
+	Experience experience;
+};
 
-/* The statement that EXPLAIN is about to show or run, null outside of it. */
+/* Writes the group where `es` stands; in TEXT a few indented lines. `run` may be null. */
+void ExplainForecast(ExplainState *es, const StatementForecast &statement, const ExplainedRun *run = nullptr);
+
+/* The statement that EXPLAIN is about to show or run, and where to put what is seen of it; null outside of it. */
 extern PlannedStmt *explained_statement;
+extern ExplainedRun *explained_run;
+
+/* ExecutorEnd, while there is an explained_run: keeps what is to be shown if it is that statement's. */
+struct ManagedQuery;
+void NoteExplainedRun(const ManagedQuery &query);
 
 void InitExplain();
 

@@ -52,7 +52,7 @@ Lane ForecastLane(const StatementForecast &statement)
 		return Lane::kNormal;
 	if (upper_ms > cutoff_ms)
 		return Lane::kNormal;
-	const bool small = static_cast<double>(statement.grant.reservation_kb) <= budget_kb * kExpressQueryShare;
+	const bool small = static_cast<double>(statement.decision.grant.reservation_kb) <= budget_kb * kExpressQueryShare;
 	return small ? Lane::kExpress : Lane::kNormal;
 }
 
@@ -98,7 +98,6 @@ bool WouldBeManaged(const PlannedStmt *statement)
 StatementForecast *ForecastStatement(PlannedStmt *statement, bool ask_everybody)
 {
 	auto *result = static_cast<StatementForecast *>(palloc0(sizeof(StatementForecast)));
-	GrantLimits limits;
 
 	ReadPlan(statement, &result->graph);
 	result->context = SessionPlanContext();
@@ -111,8 +110,7 @@ StatementForecast *ForecastStatement(PlannedStmt *statement, bool ask_everybody)
 	result->queue = RouteQuery();
 	result->priority = QueryPriority(result->queue);
 	strlcpy(result->queue_name, LocalWorkload().limits[result->queue].name, sizeof result->queue_name);
-	FillGrantLimits(result->queue, &limits);
-	ComputeGrant(result->graph, result->forecast, limits, &result->grant);
+	DecideGrant(result->graph, result->forecast, result->queue, &result->decision);
 	result->lane = ForecastLane(*result);
 	result->unmanaged_reason = UnmanagedReason(*result, StatementCost(statement));
 	result->managed = result->unmanaged_reason == nullptr;

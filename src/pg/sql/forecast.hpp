@@ -13,9 +13,9 @@ extern "C" {
 #include "nodes/plannodes.h"
 }
 
-#include "core/grant/grant.hpp"
 #include "core/decide/policy.hpp"
 #include "core/predict/expert.hpp"
+#include "pg/query/decide_grant.hpp"
 
 namespace wlm {
 
@@ -28,7 +28,7 @@ struct StatementForecast {
 	Lane lane;
 	PlanContext context;
 	Forecast forecast;
-	Grant grant;
+	GrantDecision decision;
 	PlanGraph graph;
 };
 

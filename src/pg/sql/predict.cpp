@@ -17,6 +17,7 @@
 #include "pg/shared_state.hpp"
 #include "pg/sql/explain_group.hpp"
 #include "pg/sql/forecast.hpp"
+#include "pg/sql/grant_curve.hpp"
 #include "pg/sql/plan_text.hpp"
 
 namespace wlm {
@@ -181,6 +182,7 @@ WLM_FUNCTION(wlm_explain)
 
 	es->costs = true;
 	wlm::ExplainForecast(es, *forecast);
+	wlm::WriteCurveText(es, *forecast);
 	if (!forecast->managed)
 		appendStringInfo(es->str, "  Not managed: %s\n", forecast->unmanaged_reason);
 	wlm::PutLines(set, es->str->data);
