@@ -515,6 +515,14 @@ COMMENT ON FUNCTION wlm.expert_accuracy() IS 'q-errors and coverage of the recen
 CREATE VIEW wlm.expert_accuracy AS SELECT * FROM wlm.expert_accuracy();
 COMMENT ON VIEW wlm.expert_accuracy IS 'q-errors and coverage of the recent predictions, of each expert and of their mixture';
 
+CREATE FUNCTION wlm.grant_outcomes(
+	OUT template bigint, OUT level text, OUT runs double precision, OUT relative_time double precision,
+	OUT temp_kb double precision, OUT peak_kb double precision, OUT slower boolean, OUT preferred boolean,
+	OUT executions bigint, OUT kept_kb double precision, OUT used_kb double precision, OUT flips integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_grant_outcomes' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 1000;
+COMMENT ON FUNCTION wlm.grant_outcomes() IS 'what was learned of the value of memory: time and temporary files of each template by what it was granted';
+
 CREATE FUNCTION wlm.plan_memory(
 	query_id bigint DEFAULT NULL,
 	OUT statement bigint, OUT trial text, OUT executions integer, OUT session_work_mem_kb bigint,
@@ -664,7 +672,7 @@ GRANT EXECUTE ON FUNCTION wlm.predict(text), wlm.explain(text), wlm.grant_curve(
 GRANT SELECT ON wlm.activity TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION wlm.status(), wlm.queue_state(), wlm.expert_accuracy(), wlm.training(),
-	wlm.feature_importance(), wlm.plan_memory(bigint), wlm.flush(interval) TO pg_monitor, wlm_admin;
+	wlm.feature_importance(), wlm.plan_memory(bigint), wlm.grant_outcomes(), wlm.flush(interval) TO pg_monitor, wlm_admin;
 -- Others' plans, by fingerprint: for those who may read them anyway.
 GRANT EXECUTE ON FUNCTION wlm.neighbours(text) TO pg_read_all_stats, wlm_admin;
 GRANT SELECT ON ALL TABLES IN SCHEMA wlm TO pg_monitor, wlm_admin;
