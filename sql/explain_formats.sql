@@ -77,7 +77,7 @@ SELECT xpath('/e:explain/e:Query/e:Workload-Manager/e:Operators/e:Operator/e:Nod
 -- YAML: at the level of "Plan"
 -- (what an expert says is left out: it depends on the models that came with pg_wlm)
 SELECT * FROM shape('EXPLAIN (FORMAT YAML) SELECT * FROM explain_data ORDER BY k')
-WHERE shape !~ '^ {8}(Time|Memory)( Low| High)?: N$|^ {12}Need';
+WHERE shape !~ '^ {8}(Time|Memory)( Low| High)?: N$|^ {12}Need|^ +Grant Reason';
 
 -- several statements in one document
 CREATE RULE also AS ON INSERT TO explain_data DO ALSO SELECT count(*) FROM explain_data a JOIN explain_data b USING (id);
