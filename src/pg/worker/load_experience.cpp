@@ -88,6 +88,12 @@ const char *TextAt(const Datum *values, const bool *nulls, int column)
 	return nulls[column] ? "" : TextDatumGetCString(values[column]);
 }
 
+template <class Code>
+uint8 CodeAt(const Datum *values, const bool *nulls, int column, const char *(*name_of)(Code) noexcept, int count)
+{
+	return static_cast<uint8>(stored::CodeOf(name_of, count, TextAt(values, nulls, column)));
+}
+
 /* Tells databases and roles apart where only their names are kept; 0 = not known. */
 uint32 NameHash(const Datum *values, const bool *nulls, int column)
 {
@@ -151,14 +157,14 @@ void DecodeExperience(const Datum *values, const bool *nulls, Experience *e)
 	e->granted_work_mem_kb = DatumGetFloat4(values[kGrantedWorkMemKb]);
 	e->lacking_kb = FloatOr(values, nulls, kLackingKb, 0);
 	e->coverage = FloatOr(values, nulls, kCoverage, 0);
-	e->grant_level = static_cast<uint8>(IndexOf(stored::kGrantLevels, TextAt(values, nulls, kGrantLevel)));
-	e->level_reason = static_cast<uint8>(IndexOf(stored::kGrantReasons, TextAt(values, nulls, kGrantReason)));
+	e->grant_level = CodeAt(values, nulls, kGrantLevel, GrantLevelName, kNumGrantLevels);
+	e->level_reason = CodeAt(values, nulls, kGrantReason, LevelReasonName, stored::kNumLevelReasons);
 	e->query_memory_kb = FloatOr(values, nulls, kPeakKb, 0);
 	e->temp_bytes = DatumGetInt64(values[kTempBytes]);
 	e->workers_planned = DatumGetInt16(values[kWorkersPlanned]);
 	e->workers_granted = nulls[kWorkersGranted] ? e->workers_planned : DatumGetInt16(values[kWorkersGranted]);
 	e->workers_launched = DatumGetInt16(values[kWorkersLaunched]);
-	e->worker_reason = static_cast<uint8>(IndexOf(stored::kWorkerReasons, TextAt(values, nulls, kWorkerReason)));
+	e->worker_reason = CodeAt(values, nulls, kWorkerReason, WorkerReasonName, stored::kNumWorkerReasons);
 	e->model_version = static_cast<uint32>(DatumGetInt32(values[kModelVersion]));
 
 	const double high_ms = FloatAt(values, nulls, kPredictedHighMs), low_ms = FloatAt(values, nulls, kPredictedLowMs);

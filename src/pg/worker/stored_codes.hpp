@@ -6,6 +6,10 @@
  */
 #pragma once
 
+#include <cstring>
+
+#include "core/grant/choose_level.hpp"
+#include "core/grant/parallelism.hpp"
 #include "pg/worker/stored_experience.hpp"
 
 namespace wlm::stored {
@@ -35,10 +39,18 @@ inline constexpr const char *kCommands[] = {"SELECT", "INSERT", "UPDATE", "DELET
 inline constexpr const char *kFamiliarities[] = {"plan", "template", "none"};
 inline constexpr const char *kLanes[] = {"normal", "express", "maintenance"};
 
-/* As GrantLevelName(), LevelReasonName() and WorkerReasonName() say them. */
-inline constexpr const char *kGrantLevels[] = {"own", "some", "most", "all"};
-inline constexpr const char *kGrantReasons[] = {"nothing lacks", "predicted", "proven", "withdrawn", "exploring"};
-inline constexpr const char *kWorkerReasons[] = {"as planned", "scalability", "load", "withdrawn"};
+/* The code that `name_of` calls so; 0 if none is. */
+template <class Code>
+Code CodeOf(const char *(*name_of)(Code) noexcept, int count, const char *name)
+{
+	for (int i = 0; i < count; i++) {
+		if (strcmp(name_of(static_cast<Code>(i)), name) == 0)
+			return static_cast<Code>(i);
+	}
+	return static_cast<Code>(0);
+}
+inline constexpr int kNumLevelReasons = static_cast<int>(LevelReason::kExploring) + 1;
+inline constexpr int kNumWorkerReasons = static_cast<int>(WorkerReason::kWithdrawn) + 1;
 
 /* One name for each pair of kind and class, so that it can be read back. */
 inline const char *OperatorName(NodeKind kind, MemoryClass memory)

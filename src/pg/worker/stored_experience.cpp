@@ -178,14 +178,14 @@ void EncodeExperience(const Experience &e, const Workload &workload, StoredRow *
 	SetFloat(row, kGrantedWorkMemKb, static_cast<double>(e.granted_work_mem_kb));
 	SetFloat(row, kLackingKb, static_cast<double>(e.lacking_kb));
 	SetFloat(row, kCoverage, static_cast<double>(e.coverage));
-	SetText(row, kGrantLevel, NameAt(stored::kGrantLevels, e.grant_level));
-	SetText(row, kGrantReason, NameAt(stored::kGrantReasons, e.level_reason));
+	SetText(row, kGrantLevel, GrantLevelName(static_cast<GrantLevel>(e.grant_level)));
+	SetText(row, kGrantReason, LevelReasonName(static_cast<LevelReason>(e.level_reason)));
 	SetFloatOrNull(row, kPeakKb, e.query_memory_kb > 0 ? static_cast<double>(e.query_memory_kb) : std::nan(""));
 	Set(row, kTempBytes, Int64GetDatum(e.temp_bytes));
 	Set(row, kWorkersPlanned, Int16GetDatum(e.workers_planned));
 	Set(row, kWorkersGranted, Int16GetDatum(e.workers_granted));
 	Set(row, kWorkersLaunched, Int16GetDatum(e.workers_launched));
-	SetText(row, kWorkerReason, NameAt(stored::kWorkerReasons, e.worker_reason));
+	SetText(row, kWorkerReason, WorkerReasonName(static_cast<WorkerReason>(e.worker_reason)));
 	Set(row, kModelVersion, Int32GetDatum(static_cast<int32>(e.model_version)));
 
 	initStringInfo(&json);
