@@ -36,7 +36,6 @@ void TakeDecision(const ExplainedRun &run, GrantDecision *decision)
 	decision->grant = run.grant;
 	decision->choice.level = static_cast<GrantLevel>(run.experience.grant_level);
 	decision->choice.reason = static_cast<LevelReason>(run.experience.level_reason);
-	decision->workers.workers = run.experience.workers_granted;
 	decision->workers.reason = static_cast<WorkerReason>(run.experience.worker_reason);
 }
 

@@ -58,6 +58,20 @@ inline const OperatorExperience *ObservedOperator(const ExplainedRun *run, int32
 	return nullptr;
 }
 
+/* Summed over Gathers, like those planned: each may have at most as many as were chosen for the largest. */
+inline int WorkersGranted(const StatementForecast &statement, const ExplainedRun *run)
+{
+	int workers = 0;
+
+	if (run != nullptr)
+		return run->experience.workers_granted;
+	for (int i = 0; i < statement.graph.num_nodes; i++) {
+		const int planned = statement.graph.nodes[i].workers;
+		workers += planned < statement.decision.workers.workers ? planned : statement.decision.workers.workers;
+	}
+	return workers;
+}
+
 /* Limit at the end, of one process. In mode observe nothing was granted, so nothing grew either. */
 inline double GrownTo(const ExplainedRun &run, const OperatorGrant &granted, const OperatorExperience &seen)
 {

@@ -98,7 +98,7 @@ void WriteScalability(ExplainState *es, const Estimate &parallel_fraction)
 }
 
 /* How much, and why. */
-void WriteGrant(ExplainState *es, const StatementForecast &statement)
+void WriteGrant(ExplainState *es, const StatementForecast &statement, const ExplainedRun *run)
 {
 	const GrantDecision &decision = statement.decision;
 	const Grant &grant = decision.grant;
@@ -112,7 +112,7 @@ void WriteGrant(ExplainState *es, const StatementForecast &statement)
 	ExplainPropertyFloat("Memory Coverage", nullptr, static_cast<double>(grant.coverage), 3, es);
 	if (statement.graph.planned_workers > 0) {
 		ExplainPropertyFloat("Workers Planned", nullptr, static_cast<double>(statement.graph.planned_workers), 0, es);
-		ExplainPropertyInteger("Workers Granted", nullptr, decision.workers.workers, es);
+		ExplainPropertyInteger("Workers Granted", nullptr, WorkersGranted(statement, run), es);
 		ExplainPropertyText("Workers Reason", WorkerReasonName(decision.workers.reason), es);
 	}
 }
@@ -141,7 +141,7 @@ void WriteExplainProperties(ExplainState *es, const StatementForecast &statement
 		Interval95(es, "Predicted Memory", "kB", 0, forecast.query_memory, false);
 		Interval95(es, "Parallel Fraction", nullptr, 3, forecast.parallel_fraction, true);
 	}
-	WriteGrant(es, statement);
+	WriteGrant(es, statement, run);
 	if (run != nullptr)
 		WriteRun(es, *run);
 	ExplainPropertyInteger("Template", nullptr, static_cast<int64>(statement.graph.template_fingerprint), es);

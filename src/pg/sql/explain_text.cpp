@@ -99,7 +99,7 @@ void WriteGrant(ExplainState *es, const StatementForecast &statement, const Expl
 	if (run != nullptr && run->experience.query_memory_kb > 0)
 		Line(es, 0, "Used Memory: %.0f kB", static_cast<double>(run->experience.query_memory_kb));
 	if (statement.graph.planned_workers > 0)
-		Line(es, 0, "Workers: %d of %.0f (%s)", decision.workers.workers,
+		Line(es, 0, "Workers: %d of %.0f (%s)", WorkersGranted(statement, run),
 		     static_cast<double>(statement.graph.planned_workers), WorkerReasonName(decision.workers.reason));
 }
 

@@ -110,7 +110,8 @@ StatementForecast *ForecastStatement(PlannedStmt *statement, bool ask_everybody)
 	result->queue = RouteQuery();
 	result->priority = QueryPriority(result->queue);
 	strlcpy(result->queue_name, LocalWorkload().limits[result->queue].name, sizeof result->queue_name);
-	DecideGrant(result->graph, result->forecast, result->queue, &result->decision);
+	/* as in an execution that nobody watches */
+	DecideGrant(statement, result->graph, result->forecast, result->queue, true, &result->decision);
 	result->lane = ForecastLane(*result);
 	result->unmanaged_reason = UnmanagedReason(*result, StatementCost(statement));
 	result->managed = result->unmanaged_reason == nullptr;

@@ -8,7 +8,6 @@
 #include <cmath>
 
 #include "pg/guard.hpp"
-#include "pg/query/classify.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/sql/plan_text.hpp"
 #include "pg/sql/result_rows.hpp"
@@ -21,9 +20,8 @@ namespace {
 int64_t ReservationAt(const StatementForecast &statement, GrantLevel level)
 {
 	auto *grant = static_cast<Grant *>(palloc(sizeof(Grant)));
-	GrantLimits limits;
+	GrantLimits limits = statement.decision.limits;
 
-	FillGrantLimits(statement.queue, &limits);
 	limits.part = CoverageOf(level);
 	ComputeGrant(statement.graph, statement.forecast, limits, grant);
 	return grant->reservation_kb;
