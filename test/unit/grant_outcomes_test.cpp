@@ -156,7 +156,7 @@ TEST_F(GrantOutcomesTest, AboutTheLastThirtyCount)
 	EXPECT_NEAR(Get().level[3].weight, 30, 0.1);
 	for (int i = 0; i < 60; i++)
 		Run(GrantLevel::kAll, 1500);
-	EXPECT_NEAR(Get().level[3].mean, std::log(1.5), 0.07);
+	EXPECT_NEAR(Get().level[3].mean + Get().load, std::log(1.5), 0.02);
 }
 
 TEST_F(GrantOutcomesTest, AColdStartAndAFreakDoNotDecide)
@@ -179,11 +179,26 @@ TEST_F(GrantOutcomesTest, SlowerIsWithdrawnAndComesBackOnlyWhenItIsNot)
 	EXPECT_FALSE(IsWithdrawn(Get(), GrantLevel::kOwn));
 	EXPECT_EQ(Get().preferred, 1);
 	int runs = 0;
-	while (IsWithdrawn(Get(), GrantLevel::kAll) && runs++ < 100)
+	while (IsWithdrawn(Get(), GrantLevel::kAll) && runs++ < 100) {
+		for (int i = 0; i < 3; i++)
+			Run(GrantLevel::kOwn, 1000);
 		Run(GrantLevel::kAll, 1000);
+	}
 	EXPECT_GT(runs, 3);
 	EXPECT_LT(runs, 90);
-	EXPECT_LT(Get().level[3].mean, 0.02);
+	EXPECT_LT(Get().level[3].mean - Get().level[0].mean, 0.021);
+}
+
+TEST_F(GrantOutcomesTest, ATrialIsComparedWithItsTime)
+{
+	for (int i = 0; i < 20; i++)
+		Run(GrantLevel::kAll, 1000);
+	/* the machine is twice as slow now, which is when the own setting is tried */
+	for (int i = 0; i < 10; i++)
+		Run(GrantLevel::kAll, 2000);
+	Run(GrantLevel::kOwn, 2000);
+	EXPECT_NEAR(Get().load, std::log(2), 0.2);
+	EXPECT_NEAR(Get().level[0].mean - Get().level[3].mean, 0, 0.1);
 }
 
 TEST_F(GrantOutcomesTest, AGrantShrinksOnlyIfMostOfItWasWasted)

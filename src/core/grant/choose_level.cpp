@@ -22,7 +22,7 @@ namespace {
 constexpr float kTie = 0.03f;              /* of ln(ms): not worth memory when that is scarce, nor a change */
 constexpr float kSettledWithin = 0.1f;     /* an interval inside +-10 % is settled too */
 constexpr int kLeastRuns = 3;              /* of a level that is compared */
-constexpr int kCounterpartRuns = 4;        /* of what the chosen level is judged against, before others are tried */
+constexpr int kCounterpartRuns = 4;        /* of what the chosen level is judged against: all that the first executions try */
 constexpr float kLongMs = 10000;           /* tried only with reason */
 constexpr float kSurprise = 0.2f;          /* of ln(actual / predicted), beside two standard errors: a reason */
 constexpr double kFullRate = 0.05;         /* of exploration, from which the first executions are explored as below */
@@ -80,10 +80,11 @@ int LeastAsGood(const GrantCurve &curve, int preferred) noexcept
 }
 
 /* What to compare the chosen level with; the chosen level itself if nothing is worth it. */
-int WorthTrying(const GrantCurve &curve, int chosen, bool scarce) noexcept
+int WorthTrying(const GrantOutcomes &outcomes, const GrantCurve &curve, int chosen, bool scarce) noexcept
 {
 	const int counterpart = chosen != 0 ? 0 : kNumGrantLevels - 1;
-	if (curve.runs[counterpart] < WeightOfRuns(kCounterpartRuns) - 0.01f)
+	if (!Known(curve, counterpart) ||
+	    (outcomes.executions < kYoung && curve.runs[counterpart] < WeightOfRuns(kCounterpartRuns) - 0.01f))
 		return counterpart;
 	/* between them only where all of it is too much or too dear */
 	const bool others = scarce || curve.slower[kNumGrantLevels - 1];
@@ -180,7 +181,7 @@ LevelChoice ChooseLevel(const GrantCurve &curve, const GrantOutcomes *outcomes, 
 		chosen = scarce ? LeastAsGood(curve, preferred) : preferred;
 
 	if (outcomes != nullptr && explore_rate > 0) {
-		const int target = WorthTrying(curve, chosen, scarce);
+		const int target = WorthTrying(*outcomes, curve, chosen, scarce);
 		if (IsDue(*outcomes, curve, chosen, target, std::min(explore_rate, 1.0)) && MayTry(*outcomes, curve, chosen, target))
 			return Choice(target, LevelReason::kExploring);
 	}

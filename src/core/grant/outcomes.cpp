@@ -237,7 +237,7 @@ void PredictCurve(const GrantOutcomes *outcomes, const PlanGraph &graph, const F
 	const float log_cost = std::log(std::max(std::isfinite(graph.total_cost) ? graph.total_cost : 1.0f, 1.0f));
 	float own_ms = IsUsable(anchor) ? std::exp(std::clamp(anchor.mean, kLeastLogMs, kMostLogMs)) : 0;
 	if (outcomes != nullptr && outcomes->level[0].weight > 0)
-		own_ms = std::exp(std::clamp(outcomes->level[0].mean + log_cost, kLeastLogMs, kMostLogMs));
+		own_ms = std::exp(std::clamp(outcomes->level[0].mean + outcomes->load + log_cost, kLeastLogMs, kMostLogMs));
 	float prior[kNumGrantLevels];
 	for (int i = 0; i < kNumGrantLevels; i++)
 		prior[i] = Prior(*curve, i, own_ms);
@@ -248,7 +248,7 @@ void PredictCurve(const GrantOutcomes *outcomes, const PlanGraph &graph, const F
 	if (!IsUsable(anchor)) {
 		anchor = Estimate{};
 		if (has_outcomes)
-			anchor = {anchor_x + log_cost, belief.scatter, 0, 1, 1};
+			anchor = {anchor_x + outcomes->load + log_cost, belief.scatter, 0, 1, 1};
 	}
 	for (int i = 0; i < kNumGrantLevels; i++) {
 		curve->runs[i] = outcomes != nullptr ? std::max(outcomes->level[i].weight, 0.0f) : 0;

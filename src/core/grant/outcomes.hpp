@@ -8,8 +8,9 @@
  *
  * Times are kept as ln(ms / planner's cost), which makes runs with different
  * constants comparable and, unlike a prediction, does not move when models
- * learn. A store like RecallStore: bounded, in a buffer of the caller, one writer
- * (the learner), readers that never wait.
+ * learn; what slows down all levels for a while (other queries, cold caches) is
+ * kept apart. A store like RecallStore: bounded, in a buffer of the caller, one
+ * writer (the learner), readers that never wait.
  */
 #pragma once
 
@@ -64,7 +65,8 @@ struct GrantOutcomes {
 	GrantGuard guard;
 	uint8_t withdrawn;             /* bit of each level found slower than kOwn, until it is found not to be */
 	uint8_t preferred;             /* 1 + the level that outcomes speak for; 0 = too few; left only for a better one */
-	uint8_t padding[6];
+	uint8_t padding[2];
+	float load;                    /* by how much all levels take longer at present, in ln: `level` is kept without it */
 };
 
 struct GrantOutcomeStore {

@@ -20,11 +20,20 @@ namespace {
 
 using Table = KeyedStore<GrantOutcomeStore, GrantOutcomes, &GrantOutcomes::template_fingerprint>;
 
-constexpr float kBetter = 0.03f;          /* in ln: beside one standard error, for another level to be preferred */
+constexpr float kBetter = 0.03f;          /* in ln: beside so many standard errors, for another level to be preferred */
+constexpr float kErrorsDown = 1;
+constexpr float kErrorsUp = 2;            /* what was given up comes back only when it is sure to be better */
 constexpr int kLeastRuns = 3;
-/* What is not tried grows old by this with each run of another level, so that a new trial counts; but it is not forgotten. */
-constexpr float kAging = 0.998f;
-constexpr float kAgedWeight = 4;
+/*
+ * What is not tried grows old by this with each run of another level, so that a new trial counts; but it is not forgotten. Since load is
+ * told apart by what the level in use takes, only trials tell levels apart, however often that level runs.
+ */
+constexpr float kAging = 0.95f;
+constexpr float kAgedWeight = 3;
+/* Of what a run took beyond its level's mean, this part is believed to be load: a trial is compared with the few runs before it. */
+constexpr float kLoadRate = 1 / 3.0f;
+constexpr float kMostLoadSurprise = 0.5f;
+constexpr float kMostLoad = 5;
 constexpr float kSteady = 0.05f;          /* smaller changes of a grant have no direction */
 constexpr float kWantedZ = 1.645f;        /* 95 %: the default of wlm.grant_quantile */
 constexpr float kMostGrowth = 2;
@@ -110,7 +119,11 @@ void NoteLevel(GrantOutcomes *entry, const Experience &experience) noexcept
 	OutcomeMoments *level = &entry->level[index];
 	const float cost = std::isfinite(experience.total_cost) ? experience.total_cost : 1;
 	const float log_ms = LogMs(experience.time_ms);
-	FoldOutcome(level, log_ms - std::log(std::max(cost, 1.0f)));
+	const float unloaded = log_ms - std::log(std::max(cost, 1.0f)) - entry->load;
+	FoldOutcome(level, unloaded);
+	/* against the mean after it: the first run of a level says nothing of the load */
+	const float surprise = std::clamp(unloaded - level->mean, -kMostLoadSurprise, kMostLoadSurprise);
+	entry->load = std::clamp(entry->load + kLoadRate * surprise, -kMostLoad, kMostLoad);
 	FoldMean(&entry->temp_kb[index], level->weight, static_cast<float>(static_cast<double>(experience.temp_bytes) / 1024));
 	FoldMean(&entry->peak_kb[index], level->weight, experience.query_memory_kb);
 	for (OutcomeMoments &other : entry->level)
@@ -122,7 +135,7 @@ void NoteLevel(GrantOutcomes *entry, const Experience &experience) noexcept
 
 /*
  * Which level outcomes speak for. It begins with the highest one that was tried, because more memory also protects where needs
- * were predicted too low, and is left only for one that is better by more than one standard error, or because it was withdrawn.
+ * were predicted too low, and is left only for one that is clearly better, or because it was withdrawn.
  */
 void ChoosePreferred(GrantOutcomes *entry) noexcept
 {
@@ -142,7 +155,7 @@ void ChoosePreferred(GrantOutcomes *entry) noexcept
 		if (i == current || (entry->withdrawn & (1u << i)) || !HasRuns(entry->level[i], kLeastRuns))
 			continue;
 		const OutcomeDifference gain = Compare(entry->level[current], entry->level[i]);
-		if (gain.mean > kBetter + gain.error && gain.mean > best_gain) {
+		if (gain.mean > kBetter + (i > current ? kErrorsUp : kErrorsDown) * gain.error && gain.mean > best_gain) {
 			best_gain = gain.mean;
 			best = i;
 		}
