@@ -339,7 +339,7 @@ TEST(ChooseLevelPromise, FreaksAndLoadThatComesAndGoes)
 		int phase;
 		double load;
 	};
-	for (const Disturbance &by : {Disturbance{0.05, 0, 0}, Disturbance{0, 10, 0.7}, Disturbance{0, 40, 0.7}, Disturbance{0, 150, 0.7}}) {
+	for (const Disturbance by : {Disturbance{0.05, 0, 0}, {0, 10, 0.7}, {0, 40, 0.7}, {0, 150, 0.7}}) {
 		for (const double all : {-0.5, -0.2, 0.0, 0.2, 0.4}) {
 			SCOPED_TRACE(testing::Message() << "freaks " << by.freaks << " phase " << by.phase << " all " << all);
 			const Report report = Simulate({0, all / 3, all * 2 / 3, all}, 0.15, by.freaks, by.phase, by.load);

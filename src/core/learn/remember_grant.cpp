@@ -7,10 +7,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/grant/choose_level.hpp"
 #include "core/grant/keyed_store.hpp"
 #include "core/grant/outcome_moments.hpp"
-#include "core/grant/parallelism.hpp"
-#include "core/grant/choose_level.hpp"
 #include "core/learn/censoring.hpp"
 #include "core/predict/log_scale.hpp"
 
@@ -25,12 +24,12 @@ constexpr float kErrorsDown = 1;
 constexpr float kErrorsUp = 2;            /* what was given up comes back only when it is sure to be better */
 constexpr int kLeastRuns = 3;
 /*
- * What is not tried grows old by this with each run of another level, so that a new trial counts; but it is not forgotten. Since load is
- * told apart by what the level in use takes, only trials tell levels apart, however often that level runs.
+ * What is not tried grows old by this with each run of another level, so that a new trial counts; but it is not forgotten.
+ * Since load is told apart by what the level in use takes, only trials tell levels apart, however often that level runs.
  */
 constexpr float kAging = 0.95f;
 constexpr float kAgedWeight = 3;
-/* Of what a run took beyond its level's mean, this part is believed to be load: a trial is compared with the few runs before it. */
+/* Of what a run took beyond its level's mean, this part is believed to be load: a trial is compared with the runs before it. */
 constexpr float kLoadRate = 1 / 3.0f;
 constexpr float kMostLoadSurprise = 0.5f;
 constexpr float kMostLoad = 5;
