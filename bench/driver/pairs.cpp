@@ -102,6 +102,13 @@ double Time(Connection& connection, const QueryTemplate& query_template, const s
 	return seconds;
 }
 
+// Who runs at place `i` of a round. Whoever follows another finds warm caches, so everyone has every place as often as the others, and
+// the others as neighbours as often.
+size_t SessionInTurn(size_t round, size_t i, size_t sessions) {
+	const size_t place = (i + round) % sessions;
+	return round / sessions % 2 == 0 ? place : sessions - 1 - place;
+}
+
 PairedTemplate MeasurePairs(const QueryTemplate& query_template, std::vector<Connection*>& sessions, const Limits& limits, Random& random) {
 	PairedTemplate result;
 	result.name = query_template.name;
@@ -111,7 +118,7 @@ PairedTemplate MeasurePairs(const QueryTemplate& query_template, std::vector<Con
 	for (int pair = -1; pair < limits.most && (pair < limits.least || SecondsSince(start) < limits.seconds); ++pair) {
 		const std::string sql = query_template.Instantiate(random);
 		for (size_t i = 0; i < sessions.size(); ++i) {
-			const size_t session = pair % 2 == 0 ? i : sessions.size() - 1 - i;
+			const size_t session = SessionInTurn(static_cast<size_t>(pair + 1), i, sessions.size());
 			seconds[session] = Time(*sessions[session], query_template, sql, outcomes[session]);
 			if (!outcomes[session].error.empty()) {
 				result.error = outcomes[session].error;
