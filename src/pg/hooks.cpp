@@ -24,6 +24,7 @@ extern "C" {
 #include "pg/compat.hpp"
 #include "pg/grant/apply.hpp"
 #include "pg/grant/maintenance.hpp"
+#include "pg/grant/nodes.hpp"
 #include "pg/grant/workers.hpp"
 #include "pg/guard.hpp"
 #include "pg/observe/observe.hpp"
@@ -99,17 +100,18 @@ void RunNested(Body body)
  * one, which fetches from its cursor: then the session's own settings come first.
  */
 template <typename Body>
-void RunManaged(ManagedQuery *query, Body body)
+void RunManaged(ManagedQuery *query, Stretch stretch, Body body)
 {
 	ManagedQuery *const outer = running;
+	const int outer_in_force = in_force_kb;
 	const int64 temp_blocks = pgBufferUsage.temp_blks_written;
-	const bool watched = WatchAllStatements(ChangesSettings(query));
+	const bool watched = WatchAllStatements(ChangesSettings(query, stretch));
 
 	PG_TRY();
 	{
 		const int session = outer != nullptr ? OpenSession(outer) : kNoLevel;
 		running = query;
-		const GrantLevel level = OpenGrant(query);
+		const GrantLevel level = OpenGrant(query, stretch);
 		body();
 		CloseGrant(query, level);
 		CloseSession(session);
@@ -120,6 +122,7 @@ void RunManaged(ManagedQuery *query, Body body)
 	PG_CATCH();
 	{
 		running = outer;
+		in_force_kb = outer_in_force;
 		WatchAllStatements(watched);
 		query->temp_blocks += pgBufferUsage.temp_blks_written - temp_blocks;
 		NoteFailure(query);
@@ -131,19 +134,22 @@ void RunManaged(ManagedQuery *query, Body body)
 
 void StartManaged(QueryDesc *query_desc, int eflags)
 {
+	const int instrumented = query_desc->instrument_options;
 	ManagedQuery *const query = BeginQuery(query_desc, eflags);
 
 	if (query == nullptr) {
 		CallStart(query_desc, eflags);
 		return;
 	}
+	PrepareNodeGrants(query, instrumented);
 	/* Not yet attached: an error in here would leave nobody to give the slot back. */
 	PG_TRY();
 	{
-		RunManaged(query, [=] {
+		RunManaged(query, Stretch::kStart, [=] {
 			CallStart(query_desc, eflags);
 			if (query->most_workers >= 0)
 				LimitWorkers(query, query->most_workers);
+			AttachNodeGrants(query);
 		});
 		AttachQuery(query);
 	}
@@ -159,9 +165,11 @@ void RunAmongManaged(WLM_RUN_PARAMETERS)
 {
 	ManagedQuery *const query = FindQuery(query_desc);
 
+	if (IsParallelWorker())
+		AttachWorkerGrants(query_desc);
 	if (query != nullptr) {
 		EnterQuery(query);
-		RunManaged(query, [=] { CallRun(WLM_RUN_ARGUMENTS); });
+		RunManaged(query, Stretch::kRun, [=] { CallRun(WLM_RUN_ARGUMENTS); });
 		/* FETCH 0 and FETCH BACKWARD prove nothing: only going forward finds the end. */
 		if (ScanDirectionIsForward(direction)) {
 			query->ran_to_end = count == 0 || query_desc->estate->es_processed < count;
@@ -188,7 +196,7 @@ void FinishAmongManaged(QueryDesc *query_desc)
 		return;
 	}
 	EnterQuery(query);
-	RunManaged(query, [=] { CallFinish(query_desc); });
+	RunManaged(query, Stretch::kRun, [=] { CallFinish(query_desc); });
 	LeaveQuery(query, false);
 }
 
@@ -217,7 +225,7 @@ void OnExecutorStart(QueryDesc *query_desc, int eflags)
 
 void OnExecutorRun(WLM_RUN_PARAMETERS)
 {
-	if (likely(!HasManagedQueries()))
+	if (likely(!HasManagedQueries() && setting::query_serial == 0))
 		CallRun(WLM_RUN_ARGUMENTS);
 	else
 		Guarded<void>([=] { RunAmongManaged(WLM_RUN_ARGUMENTS); });

@@ -61,6 +61,7 @@ struct WorkerReport {
 	float needed_kb;         /* largest */
 	float temp_kb;           /* largest */
 	float total_peak_kb;     /* summed over workers */
+	float grown_kb;          /* by which the limit has grown, largest */
 };
 
 /* The grant as parallel workers find it, by plan_node_id; written by the leader before it starts them. */

@@ -1,10 +1,12 @@
 /*
  * apply.cpp
  *
- * Applying a grant per query. A later patch of PostgreSQL for limits per node,
- * or wrappers around nodes, would change this file only.
+ * Applying a grant to a stretch of a query: the GUC level around it. Limits per node live inside
+ * of that level and need it, so that an error restores the session's value.
  */
 #include "pg/grant/apply.hpp"
+
+#include <algorithm>
 
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -14,9 +16,12 @@ extern "C" {
 #include "utils/guc.h"
 }
 
+#include "pg/grant/nodes.hpp"
 #include "pg/settings.hpp"
 
 namespace wlm {
+
+int in_force_kb = 0;
 
 namespace {
 
@@ -35,19 +40,60 @@ bool HasWorkers(const ManagedQuery *query) { return query->experience.workers_pl
 
 bool Raises(const ManagedQuery *query) { return query->applied && query->grant.raises; }
 
+/* What nodes without a limit of their own find. */
+int BaseWorkMem(const ManagedQuery *query) { return Raises(query) ? static_cast<int>(query->grant.work_mem_kb) : work_mem; }
+
+/* Tuplestores of CTEs and recursive unions take their limit when they are initialised. */
+bool ReadsAtStart(NodeKind kind) { return kind == NodeKind::kCteScan || kind == NodeKind::kRecursiveUnion; }
+
+int WorkMemAtStart(const ManagedQuery *query)
+{
+	float start = static_cast<float>(BaseWorkMem(query));
+
+	for (int i = 0; query->applied && query->grant.adjusts && i < query->grant.num_operators; i++) {
+		const OperatorGrant &granted = query->grant.operators[i];
+		const int slot = granted.memory_slot;
+		if (slot >= 0 && slot < query->experience.num_operators && ReadsAtStart(query->experience.operators[slot].kind))
+			start = std::max(start, granted.work_mem_kb);
+	}
+	return static_cast<int>(std::min(start, static_cast<float>(MAX_KILOBYTES)));
+}
+
+/* Whether work_mem is ours for a stretch of the query, the same value or not. */
+bool HoldsWorkMem(const ManagedQuery *query, Stretch stretch)
+{
+	return Raises(query) || (stretch == Stretch::kStart ? WorkMemAtStart(query) != work_mem : NeedsWindows(query));
+}
+
+bool IsOurs(const ManagedQuery *query, int value_kb)
+{
+	const Grant &grant = query->grant;
+
+	if (Raises(query) && value_kb == grant.work_mem_kb)
+		return true;
+	for (int i = 0; i < grant.num_operators; i++)
+		if (value_kb == static_cast<int>(grant.operators[i].work_mem_kb))
+			return true;
+	return false;
+}
+
 }  // namespace
 
-bool ChangesSettings(const ManagedQuery *query) { return Raises(query) || HasWorkers(query); }
+bool ChangesSettings(const ManagedQuery *query, Stretch stretch) { return HoldsWorkMem(query, stretch) || HasWorkers(query); }
 
-GrantLevel OpenGrant(const ManagedQuery *query)
+GrantLevel OpenGrant(const ManagedQuery *query, Stretch stretch)
 {
-	GrantLevel level = {kNoLevel, work_mem};
+	GrantLevel level = {kNoLevel, work_mem, in_force_kb};
 
-	if (!ChangesSettings(query))
+	in_force_kb = 0;
+	if (!ChangesSettings(query, stretch))
 		return level;
 	level.nest_level = NewGUCNestLevel();
-	if (Raises(query))
-		SetSaved("work_mem", query->grant.work_mem_kb, GUC_ACTION_SAVE);
+	if (HoldsWorkMem(query, stretch)) {
+		const int work_mem_kb = stretch == Stretch::kStart ? WorkMemAtStart(query) : BaseWorkMem(query);
+		SetSaved("work_mem", work_mem_kb, GUC_ACTION_SAVE);
+		in_force_kb = work_mem_kb;
+	}
 	if (HasWorkers(query))
 		SetSaved("wlm.query_serial", query->handle + 1, GUC_ACTION_SAVE);
 	return level;
@@ -55,33 +101,35 @@ GrantLevel OpenGrant(const ManagedQuery *query)
 
 void CloseGrant(const ManagedQuery *query, const GrantLevel &level)
 {
+	const int ours = in_force_kb;
+	const int left_behind = work_mem;
+
+	in_force_kb = level.outer_in_force;
 	if (level.nest_level == kNoLevel)
 		return;
-
-	const int left_behind = work_mem;
 	AtEOXact_GUC(true, level.nest_level);
-	if (!Raises(query))
+	if (ours == 0)
 		return;
 
 	/*
 	 * A plain SET inside the query survives the level, as it should. Two cases do not come out right by themselves. A
 	 * SET LOCAL is lost, because PostgreSQL's stack cannot tell it from ours: it is done again where the query's
-	 * caller would have found it. And who reads the setting and sets it back to what he read, sets our value: that
-	 * becomes the session's own again.
+	 * caller would have found it. And who reads the setting and sets it back to what he read, sets our value, perhaps that of
+	 * a node: that becomes the session's own again.
 	 */
-	if (left_behind != query->grant.work_mem_kb && left_behind != work_mem)
+	if (left_behind != ours && left_behind != work_mem && !IsOurs(query, left_behind))
 		SetSaved("work_mem", left_behind, GUC_ACTION_LOCAL);
-	else if (work_mem == query->grant.work_mem_kb && level.outer_work_mem != work_mem)
+	else if (work_mem != level.outer_work_mem && (work_mem == ours || IsOurs(query, work_mem)))
 		SetSaved("work_mem", level.outer_work_mem, GUC_ACTION_SET);
 }
 
 int OpenSession(const ManagedQuery *query)
 {
-	if (!ChangesSettings(query))
+	if (in_force_kb == 0 && setting::query_serial == 0)
 		return kNoLevel;
 
 	const int level = NewGUCNestLevel();
-	if (Raises(query) && work_mem == query->grant.work_mem_kb)
+	if (in_force_kb != 0 && work_mem == in_force_kb)
 		SetSaved("work_mem", query->session_work_mem_kb, GUC_ACTION_SAVE);
 	if (setting::query_serial != 0)
 		SetSaved("wlm.query_serial", 0, GUC_ACTION_SAVE);

@@ -17,10 +17,28 @@
 
 namespace wlm {
 
+/*
+ * Before standard_ExecutorStart, with the session's own settings in force: what is allowed to this query.
+ * `instrumented` are the instrument_options that others had asked for.
+ */
+void PrepareNodeGrants(ManagedQuery *query, int instrumented);
+
 /* After standard_ExecutorStart. Allocates in es_query_cxt; may raise only for want of memory. */
 void AttachNodeGrants(ManagedQuery *query);
 
 /* ExecutorRun of a parallel worker: finds its leader's limits by wlm.query_serial. */
 void AttachWorkerGrants(QueryDesc *query_desc);
+
+/* Whether some node needs another work_mem in force than the query's. */
+bool NeedsWindows(const ManagedQuery *query);
+
+/* What a node had used whose memory was freed before the end; false if it was not. */
+bool ReadReleased(const PlanState *state, struct OperatorReading *reading);
+
+/* By which the limit of a plan node's slot has grown in this process, in kB. */
+float GrownKb(const EState *estate, int32 plan_node_id);
+
+/* The executor's memory when it was largest, as seen when something was freed, in kB; 0 = nothing was. */
+float ReleasedPeakKb(const EState *estate);
 
 }  // namespace wlm

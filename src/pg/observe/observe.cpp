@@ -21,6 +21,7 @@ extern "C" {
 #include <algorithm>
 
 #include "core/hash.hpp"
+#include "pg/grant/nodes.hpp"
 #include "pg/observe/operators.hpp"
 #include "pg/settings.hpp"
 
@@ -44,7 +45,19 @@ float ContextKb(const QueryDesc *query_desc)
 	return static_cast<float>(MemoryContextMemAllocated(query_desc->estate->es_query_cxt, true)) / 1024.0f;
 }
 
+/* Where memory was freed before the end, the contexts were larger once. */
+float PeakContextKb(const QueryDesc *query_desc)
+{
+	return std::max(ContextKb(query_desc), ReleasedPeakKb(query_desc->estate));
+}
+
 bool IsLimit(const PlanState *state) { return IsA(state, LimitState); }
+
+/* What was freed before the end was read then. */
+bool ReadNode(const PlanState *state, double limit_kb, bool cut_short, OperatorReading *reading)
+{
+	return ReadReleased(state, reading) || ReadOperator(state, limit_kb, cut_short, reading);
+}
 
 /* ---- leader ---- */
 
@@ -60,6 +73,7 @@ struct SlotReading {
 	float needed_kb;
 	float temp_kb;   /* largest process */
 	float total_kb; /* all processes, and all folded members: they live side by side */
+	float grown_kb; /* by which the limit has grown, largest process */
 	float rows;     /* negative = not counted */
 };
 
@@ -102,6 +116,7 @@ void AddOwn(LeaderWalk *walk, const OperatorReading &reading, bool hashed_subpla
 	slot->needed_kb = std::max(slot->needed_kb, reading.needed_kb);
 	slot->temp_kb = std::max(slot->temp_kb, reading.temp_kb);
 	slot->total_kb += reading.peak_kb;
+	slot->grown_kb = std::max(slot->grown_kb, GrownKb(walk->query->query_desc->estate, reading.plan_node_id));
 }
 
 bool WalkLeader(PlanState *state, void *context)
@@ -112,7 +127,7 @@ bool WalkLeader(PlanState *state, void *context)
 
 	if (slot != nullptr) {
 		const double limit_kb = static_cast<double>(OperatorOf(walk, slot).granted_kb);
-		if (ReadOperator(state, limit_kb, walk->cut_short, &reading))
+		if (ReadNode(state, limit_kb, walk->cut_short, &reading))
 			AddOwn(walk, reading, false);
 		if (walk->query->sampled && state->instrument != nullptr)
 			slot->rows = std::max(slot->rows, 0.0f) +
@@ -145,6 +160,7 @@ void AddReport(SlotReading *slot, const WorkerReport &report, bool shared)
 	slot->peak_kb = std::max(slot->peak_kb, report.peak_kb);
 	slot->needed_kb = std::max(slot->needed_kb, report.needed_kb);
 	slot->temp_kb = std::max(slot->temp_kb, report.temp_kb);
+	slot->grown_kb = std::max(slot->grown_kb, report.grown_kb);
 	if (shared && (slot->flags & kSpilled) == 0)
 		slot->total_kb = std::max(slot->total_kb, report.peak_kb);
 	else
@@ -172,6 +188,21 @@ float AddWorkers(LeaderWalk *walk)
 	return memory_kb;
 }
 
+/* Operators whose memory was freed early have not lived side by side with all others. */
+float FullestMomentKb(const LeaderWalk &walk, const Lifetimes &lifetimes)
+{
+	float fullest_kb = 0;
+
+	for (int moment = 0; moment < lifetimes.num_moments; moment++) {
+		float kb = 0;
+		for (int slot = 0; slot < kMaxMemoryNodes; slot++)
+			if ((lifetimes.moments[moment] >> slot & 1) != 0)
+				kb += walk.slots[slot].total_kb;
+		fullest_kb = std::max(fullest_kb, kb);
+	}
+	return fullest_kb;
+}
+
 /* ---- worker ---- */
 
 struct WorkerWalk {
@@ -192,7 +223,7 @@ bool WalkWorker(PlanState *state, void *context)
 	WorkerWalk *walk = static_cast<WorkerWalk *>(context);
 	OperatorReading reading;
 
-	if (ReadOperator(state, 0, walk->cut_short, &reading))
+	if (ReadNode(state, 0, walk->cut_short, &reading))
 		KeepReading(walk, reading);
 	ListCell *cell;
 	foreach (cell, state->subPlan) {
@@ -237,8 +268,12 @@ WorkerReport *FindReport(QuerySlot *slot, int guess, int32 plan_node_id)
 	return report;
 }
 
-void Publish(QuerySlot *slot, const WorkerWalk &walk, float memory_kb)
+void Publish(QuerySlot *slot, const EState *estate, const WorkerWalk &walk, float memory_kb)
 {
+	float grown_kb[kMaxMemoryNodes];
+
+	for (int i = 0; i < walk.num_readings; i++)
+		grown_kb[i] = GrownKb(estate, walk.readings[i].plan_node_id);
 	SpinLockAcquire(&slot->mutex);
 	slot->worker_memory_kb += memory_kb;
 	for (int i = 0; i < walk.num_readings; i++) {
@@ -251,6 +286,7 @@ void Publish(QuerySlot *slot, const WorkerWalk &walk, float memory_kb)
 		report->peak_kb = std::max(report->peak_kb, reading.peak_kb);
 		report->needed_kb = std::max(report->needed_kb, reading.needed_kb);
 		report->temp_kb = std::max(report->temp_kb, reading.temp_kb);
+		report->grown_kb = std::max(report->grown_kb, grown_kb[i]);
 		report->total_peak_kb += reading.peak_kb;
 	}
 	SpinLockRelease(&slot->mutex);
@@ -271,7 +307,7 @@ void ObserveLeader(ManagedQuery *query)
 	walk.cut_short = !query->ran_to_end;
 	walk.workers_launched = 0;
 	for (SlotReading &slot : walk.slots)
-		slot = SlotReading{0, 0, false, 0, 0, 0, 0, -1};
+		slot = SlotReading{0, 0, false, 0, 0, 0, 0, 0, -1};
 	WalkLeader(query_desc->planstate, &walk);
 
 	const float worker_memory_kb = AddWorkers(&walk);
@@ -291,16 +327,18 @@ void ObserveLeader(ManagedQuery *query)
 		op->peak_kb = slot.peak_kb;
 		op->needed_kb = slot.needed_kb;
 		op->temp_kb = slot.temp_kb;
+		op->grown_kb = std::max(op->grown_kb, op->granted_kb + slot.grown_kb);
 		/* whatever was reconstructed: the limit in force was not enough */
 		if ((slot.flags & kSpilled) != 0)
-			op->needed_kb = std::max(op->needed_kb, op->granted_kb * kBeyondLimit);
+			op->needed_kb = std::max(op->needed_kb, op->grown_kb * kBeyondLimit);
 		sum_of_peaks_kb += slot.total_kb;
 		if (op->memory == MemoryClass::kParallelHash)
 			shared_kb += slot.total_kb;
 	}
 	/* contexts hold everything that is alive now, but not what lies in dynamic shared memory */
-	const float contexts_kb = ContextKb(query_desc) + worker_memory_kb + shared_kb;
-	experience->query_memory_kb = std::max({experience->query_memory_kb, sum_of_peaks_kb, contexts_kb});
+	const float contexts_kb = PeakContextKb(query_desc) + worker_memory_kb + shared_kb;
+	const float operators_kb = ReleasedPeakKb(query_desc->estate) > 0 ? FullestMomentKb(walk, query->grant.lifetimes) : sum_of_peaks_kb;
+	experience->query_memory_kb = std::max({experience->query_memory_kb, operators_kb, contexts_kb});
 }
 
 void ObserveWorker(QueryDesc *query_desc)
@@ -316,7 +354,7 @@ void ObserveWorker(QueryDesc *query_desc)
 	walk.cut_short = false;
 	walk.num_readings = 0;
 	WalkWorker(query_desc->planstate, &walk);
-	Publish(slot, walk, ContextKb(query_desc));
+	Publish(slot, query_desc->estate, walk, PeakContextKb(query_desc));
 }
 
 bool DecideSample()

@@ -34,6 +34,8 @@ struct ManagedQuery {
 	bool observed;                  /* ExecutorEnd has filled in the experience */
 	bool sampled;                   /* row counts were instrumented for us */
 	bool ran_to_end;                /* the executor returned its last row */
+	bool elastic;                   /* its hash tables may grow */
+	bool may_release;               /* memory of finished phases may be freed before the end */
 	int64 session_work_mem_kb;      /* what nested statements must see again */
 	double started_ms;              /* admission */
 	double active_ms;               /* time inside the executor so far */
