@@ -188,12 +188,9 @@ QuerySlot *SlotOfLeader()
 
 void PrepareNodeGrants(ManagedQuery *query, int instrumented)
 {
-	GrantLimits limits;
-
 	query->nodes = nullptr;
-	FillGrantLimits(query->experience.queue, &limits);
 	/* who chose his work_mem is not given more by the way (HAZARDS G6) */
-	query->elastic = query->applied && setting::elastic && limits.may_raise;
+	query->elastic = query->applied && setting::elastic && MayChangeWorkMem();
 	/* what is asked for by others is shown by them after the end: nothing may be missing then */
 	query->may_release = query->applied && instrumented == 0;
 }

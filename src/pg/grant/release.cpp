@@ -242,7 +242,10 @@ void LowerReservation(NodeGrants *grants)
 		return;
 	{
 		StateLock lock;
-		policy->Reserve(query->handle, wanted_kb, NowMs());
+		/* the ledger knows nothing of what workers have grown by */
+		const double grown_kb = pg_atomic_read_u32(&query_slots[query->handle].grown_kb);
+		const double others_kb = std::max(grown_kb - static_cast<double>(query->ledger.grown_kb), 0.0);
+		policy->Reserve(query->handle, wanted_kb + static_cast<int64>(others_kb), NowMs());
 	}
 	grants->reserved_kb = wanted_kb;
 }

@@ -135,7 +135,7 @@ void FillGrantLimits(int queue, GrantLimits *limits)
 	limits->max_work_mem_kb = setting::max_work_mem_kb;
 	limits->max_query_kb = static_cast<int64>(static_cast<double>(budget_kb) * share);
 	limits->hash_mem_multiplier = hash_mem_multiplier;
-	limits->per_operator = false; /* as long as one value for the query is all that is applied (apply.cpp) */
+	limits->per_operator = setting::grant_scope == static_cast<int>(GrantScope::kOperator);
 	limits->z = NormalQuantile(static_cast<float>(setting::grant_quantile));
 	limits->need_factor = setting::need_factor;
 	limits->part = 1;
