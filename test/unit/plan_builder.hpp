@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 
 #include "core/learn/experience.hpp"
@@ -56,7 +57,12 @@ class PlanBuilder {
 		(*this)[index].num_aggregates = num_aggregates;
 		return index;
 	}
-	PlanNode &operator[](int16_t index) { return graph_->nodes[index]; }
+	PlanNode &operator[](int16_t index)
+	{
+		if (index < 0)
+			std::abort(); /* the plan did not fit */
+		return graph_->nodes[index];
+	}
 	PlanGraph *graph() { return graph_.get(); }
 	const PlanGraph &Finish()
 	{

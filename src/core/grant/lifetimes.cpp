@@ -74,6 +74,8 @@ bool IsReleasable(const PlanNode &node) noexcept
 /* Does the node read this input once, and never ask for it again? */
 bool ReadsOnce(const PlanNode &parent, const PlanNode &child) noexcept
 {
+	if (IsSidePlan(child.role))
+		return false;
 	switch (parent.kind) {
 		case NodeKind::kNestLoop: return child.role != NodeRole::kInner;
 		case NodeKind::kMemoize:
@@ -81,7 +83,7 @@ bool ReadsOnce(const PlanNode &parent, const PlanNode &child) noexcept
 		case NodeKind::kForeignScan:
 		case NodeKind::kCustomScan:
 		case NodeKind::kOther: return false;
-		default: return !IsSidePlan(child.role);
+		default: return true;
 	}
 }
 

@@ -108,8 +108,9 @@ double SavedMs(const OperatorNeed &need, double limit_kb) noexcept
 		const bool spills = need.wanted_kb > limit_kb;
 		return need.spill_ms * (static_cast<int>(spilled) - static_cast<int>(spills));
 	}
-	if (limit_kb < need.session_kb) /* what spills already, spills so much more of its whole */
-		return need.spill_ms * std::min(0.0, limit_kb / std::max(need.wanted_kb, 1.0) - std::min(1.0, need.session_kb / std::max(need.wanted_kb, 1.0)));
+	const double wanted = std::max(need.wanted_kb, 1.0);
+	if (limit_kb < need.session_kb) /* so much more of its whole is written */
+		return need.spill_ms * (std::min(1.0, limit_kb / wanted) - std::min(1.0, need.session_kb / wanted));
 	if (!spilled)
 		return 0;
 	return need.spill_ms * (std::min(limit_kb, need.wanted_kb) - need.session_kb) / (need.wanted_kb - need.session_kb);

@@ -16,12 +16,13 @@ namespace {
 
 constexpr int kSteps = 40;      /* of a bisection: to 1 kB from a terabyte */
 constexpr double kSlackKb = 1e-3; /* of sums of doubles */
+constexpr double kLeastRaise = 1.125; /* a part that is less is not worth a change */
 
 struct Item {
 	SlotSet slots;
 	double target_kb;   /* work_mem */
 	double density;     /* ms per kB */
-	bool whole;
+	bool partly;        /* anything up to the target will do */
 };
 
 template <typename Visit>
@@ -123,7 +124,27 @@ bool FindGain(const Split &split, SlotSet slots, Item *item) noexcept
 	item->slots = slots;
 	item->target_kb = target;
 	item->density = saved / std::max(ChangeKb(split, slots, target), kSlackKb);
-	item->whole = split.needs[std::countr_zero(slots)].whole;
+	item->partly = false;
+	return true;
+}
+
+/*
+ * What it would gain by a part of that. Where the planner's estimate is above the need, the last part is worth more than the
+ * first: then a part comes after others that are worth more. False if a part is worth nothing.
+ */
+bool FindPart(const Split &split, const Item &all, SlotSet together, Item *item) noexcept
+{
+	double charged = 0, saved = 0; /* work_mem from which on more costs nothing */
+	ForEachSlot(all.slots, [&](int slot) { charged = std::max(charged, split.needs[slot].need_kb / split.needs[slot].multiplier); });
+	/* one value for all is a compromise anyway */
+	if (all.slots != together && split.needs[std::countr_zero(all.slots)].whole)
+		return false;
+	const double target = std::clamp(charged, split.session_kb, all.target_kb);
+	ForEachSlot(all.slots, [&](int slot) { saved += SavedMs(split.needs[slot], LimitKb(split.needs[slot], target)); });
+	const double change = ChangeKb(split, all.slots, target);
+	if (!(change > 0))
+		return false;
+	*item = Item{all.slots, all.target_kb, saved / change, true};
 	return true;
 }
 
@@ -152,7 +173,7 @@ int FindItems(const Split &split, SlotSet together, Item *items, Find find) noex
 {
 	int count = 0;
 	if (together != 0 && find(split, together, &items[count]))
-		items[count++].whole = false; /* one value for all is a compromise anyway */
+		count++;
 	for (int slot = 0; slot < split.num_operators; slot++) {
 		const SlotSet one = SlotSet{1} << slot;
 		if ((together & one) == 0 && find(split, one, &items[count]))
@@ -201,20 +222,28 @@ void LowerOperators(Split *split, SlotSet together) noexcept
 
 void RaiseOperators(Split *split, SlotSet together) noexcept
 {
-	Item items[kMaxMemoryNodes + 1];
-	const int count = FindItems(*split, together, items, FindGain);
+	Item items[2 * (kMaxMemoryNodes + 1)];
+	const int groups = FindItems(*split, together, items, FindGain);
+	int count = groups;
+	for (int i = 0; i < groups; i++) {
+		if (FindPart(*split, items[i], together, &items[count]))
+			count++;
+	}
 
 	SortItems(items, count, false);
 	for (int i = 0; i < count; i++) {
 		const Item &item = items[i];
 		const auto fits = [&](double work_mem_kb) { return Fits(*split, item.slots, work_mem_kb); };
-		if (fits(item.target_kb)) {
-			SetWorkMem(split, item.slots, item.target_kb);
-		} else if (!item.whole) {
-			const double some = LargestThat(split->session_kb, item.target_kb, fits);
-			if (some > split->session_kb && some >= split->min_work_mem_kb)
-				SetWorkMem(split, item.slots, some);
+		if (split->work_mem_kb[std::countr_zero(item.slots)] > split->session_kb)
+			continue; /* has all */
+		if (!item.partly) {
+			if (fits(item.target_kb))
+				SetWorkMem(split, item.slots, item.target_kb);
+			continue;
 		}
+		const double some = LargestThat(split->session_kb, item.target_kb, fits);
+		if (some >= split->session_kb * kLeastRaise && some >= split->min_work_mem_kb)
+			SetWorkMem(split, item.slots, some);
 	}
 }
 
