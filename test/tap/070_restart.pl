@@ -50,6 +50,19 @@ is(sql("SELECT count(*) FROM ($query OFFSET 0) s"), '20000', 'queries run before
 sql('CREATE EXTENSION pg_wlm');
 run_query(2);
 sql('SELECT wlm.flush()');
+# What grants have taught: of templates by level, and of statements, which are told apart by database.
+sub outcomes
+{
+	return sql('SELECT template, level, round(runs::numeric, 3), round(relative_time::numeric, 3), executions, flips FROM wlm.grant_outcomes() ORDER BY 1, 2');
+}
+sub trials { return sql('SELECT statement, trial, executions FROM wlm.plan_memory() ORDER BY 1'); }
+sql("SET wlm.mode = auto; SET work_mem = '64kB'; SET wlm.respect_user_work_mem = off; SELECT count(*) FROM ($query OFFSET 0) s") for 1 .. 2;
+sql('SELECT wlm.flush()');
+my $taught = outcomes();
+my $tried = trials();
+like($taught, qr/\|all\|/, 'outcomes of grants are known');
+like($tried, qr/\|/, 'statements are followed');
+
 my $before = recalled();
 like($before, qr/^\d/, 'the recall expert knows the query');
 my $entries = status('recall_entries');
@@ -58,6 +71,8 @@ my $entries = status('recall_entries');
 $node->restart;
 wait_until('SELECT history_replayed FROM wlm.status()', 'history is read after a restart');
 is(recalled(), $before, 'the recall expert knows it after a restart');
+is(outcomes(), $taught, 'outcomes of grants are known after a restart');
+is(trials(), $tried, 'statements are followed after a restart');
 cmp_ok(status('recall_entries'), '>=', 1, 'entries are back');
 run_query(2);
 sql('SELECT wlm.flush()');
