@@ -139,6 +139,17 @@ TEST(Lifetimes, WhatMayRunAgainIsNotReleased)
 	}
 }
 
+TEST(Lifetimes, NothingIsFreedThroughAParallelHash)
+{
+	PlanBuilder plan;
+	const int16_t join = Join(plan, plan.AddSort(kNoNode, 1), JoinKind::kInner);
+	plan.AddSort(join, 1);
+	const int16_t hash = plan.AddHash(join, 1);
+	plan[hash].memory = MemoryClass::kParallelHash;
+	plan.AddSort(hash, 1);
+	EXPECT_EQ(Find(plan).released, 0b0010u);
+}
+
 TEST(Lifetimes, AnAppendKeepsWhatItsMembersBuilt)
 {
 	PlanBuilder plan;

@@ -101,16 +101,25 @@ Prefetch FetchesOuterFirst(const PlanNode &join, const PlanNode &outer, const Pl
 	return outer.startup_cost < hash.total_cost ? Prefetch::kYes : Prefetch::kNo;
 }
 
+/* Through these nothing is freed (pg/grant/release.cpp), though they read their input once. */
+bool StopsRelease(const PlanNode &node) noexcept
+{
+	return node.kind == NodeKind::kLockRows || node.kind == NodeKind::kModifyTable || node.memory == MemoryClass::kParallelHash;
+}
+
 /* The consumer above that frees this operator, or kNoNode. One folded from several ends several times: it frees nothing. */
 int16_t FindConsumer(const Walk &walk, int16_t index) noexcept
 {
 	const PlanGraph &graph = *walk.graph;
 	if (!walk.nodes[index].plain || !IsReleasable(graph.nodes[index]))
 		return kNoNode;
-	int16_t above = graph.nodes[index].parent;
-	while (above != kNoNode && !(IsReleasable(graph.nodes[above]) && graph.nodes[above].fold_count <= 1))
-		above = graph.nodes[above].parent;
-	return above;
+	for (int16_t above = graph.nodes[index].parent; above != kNoNode; above = graph.nodes[above].parent) {
+		if (IsReleasable(graph.nodes[above]) && graph.nodes[above].fold_count <= 1)
+			return above;
+		if (StopsRelease(graph.nodes[above]))
+			break;
+	}
+	return kNoNode;
 }
 
 void FindReleased(Walk *walk, Lifetimes *lifetimes) noexcept
