@@ -67,8 +67,26 @@ TEST(MemoryPressure, GrowthFarFromTheLimitIsNot)
 {
 	MemoryPressure pressure;
 
-	pressure.Observe({kLimit, 100000, 0}, 0, kReaction);
-	EXPECT_EQ(pressure.Observe({kLimit, 590000, 0}, 200, kReaction), GuardLevel::kNone);
+	pressure.Observe({kLimit, 0, 0}, 0, 2 * kReaction);
+	EXPECT_EQ(pressure.Observe({kLimit, 290000, 0}, 200, 2 * kReaction), GuardLevel::kNone);
+	EXPECT_EQ(pressure.Observe({kLimit, 540000, 0}, 400, 2 * kReaction), GuardLevel::kAction);
+}
+
+TEST(MemoryPressure, ReadingsFollowFasterTheLessRoomThereIs)
+{
+	MemoryPressure pressure;
+
+	EXPECT_EQ(pressure.PeriodMs(false), kIdlePeriodMs[1]);
+	EXPECT_EQ(pressure.PeriodMs(true), kBusyPeriodMs[1]);
+	pressure.Observe({kLimit, 0, 0}, 0, kReaction);
+	EXPECT_EQ(pressure.PeriodMs(false), 125);
+	EXPECT_EQ(pressure.PeriodMs(true), 125);
+	pressure.Observe({100 * kLimit, 0, 0}, 1000, kReaction);
+	EXPECT_EQ(pressure.PeriodMs(false), kIdlePeriodMs[1]);
+	EXPECT_EQ(pressure.PeriodMs(true), kBusyPeriodMs[1]);
+	pressure.Observe({kLimit, 2 * kLimit, 0}, 2000, kReaction);
+	EXPECT_EQ(pressure.PeriodMs(false), kIdlePeriodMs[0]);
+	EXPECT_EQ(pressure.PeriodMs(true), kBusyPeriodMs[0]);
 }
 
 TEST(MemoryPressure, AnotherLimitForgetsTheGrowth)

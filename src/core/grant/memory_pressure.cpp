@@ -92,6 +92,16 @@ GuardLevel MemoryPressure::Observe(const MemoryReading &reading, double now_ms, 
 	return level_;
 }
 
+double MemoryPressure::PeriodMs(bool busy) const noexcept
+{
+	const double *const bounds = busy ? kBusyPeriodMs : kIdlePeriodMs;
+
+	if (previous_ms_ < 0)
+		return bounds[1];
+	const double room_kb = static_cast<double>(previous_limit_kb_ - previous_kb_);
+	return std::clamp(room_kb / kFastestKbPerMs / kReadingsToFull, bounds[0], bounds[1]);
+}
+
 int64_t OverGrantKb(const GuardedQuery &query) noexcept
 {
 	const int64_t over = query.real_kb - query.granted_kb;

@@ -14,7 +14,7 @@
 namespace wlm {
 
 /* How long a request may lie before its backend sees it. */
-inline constexpr int kStopTimerMs = 100;
+inline constexpr int kStopTimerMs = 50;
 
 /* Any process, under state_lock. False if the slot serves another query by now, or was asked already. */
 bool RequestStopLocked(QueryHandle handle, uint32 serial, StopReason reason);

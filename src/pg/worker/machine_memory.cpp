@@ -2,8 +2,8 @@
  * machine_memory.cpp
  *
  * The host's use is what /proc/meminfo does not call available. A group counts if its limit is below
- * the host's memory. Of host and groups, the one with the largest used
- * share of its limit is what the guard goes by.
+ * the host's memory. Of host and groups the guard goes by the one that would be fullest
+ * if memory grew for a moment as fast as it can: of a small and a large one, the small.
  */
 #include "pg/worker/machine_memory.hpp"
 
@@ -18,9 +18,10 @@ namespace {
 
 constexpr double kFindGroupsMs = 10000;   /* processes are seldom moved */
 
-double ShareOf(const MemoryReading &reading) noexcept
+double ShareSoon(const MemoryReading &reading) noexcept
 {
-	return reading.limit_kb > 0 ? static_cast<double>(reading.used_kb) / static_cast<double>(reading.limit_kb) : -1;
+	const double soon_kb = static_cast<double>(reading.used_kb) + kFastestKbPerMs * kBusyPeriodMs[1];
+	return reading.limit_kb > 0 ? soon_kb / static_cast<double>(reading.limit_kb) : -1;
 }
 
 MemoryReading ReadHost() noexcept
@@ -84,7 +85,7 @@ MemoryReading MachineMemory::Read(double now_ms) noexcept
 			continue;
 		const int64_t used = GroupUsedKb(groups_.groups[i]);
 		const MemoryReading reading = {limit, used, 0};
-		if (used >= 0 && ShareOf(reading) > ShareOf(most)) {
+		if (used >= 0 && ShareSoon(reading) > ShareSoon(most)) {
 			most = reading;
 			pressed = i;
 		}

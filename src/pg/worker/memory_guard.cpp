@@ -2,7 +2,7 @@
  * memory_guard.cpp
  *
  * One tick: which queries are there (state_lock, shared), which processes work for
- * them (the process array, without a lock: a backend that starts or ends meanwhile is seen a tick later), what
+ * them (the process array, without a lock: a backend that starts or ends meanwhile is seen at the next tick), what
  * these hold (/proc), what the machine has left, what follows from it (core), and
  * then the news to policy and slots (state_lock). No file is read under the lock.
  *
@@ -29,12 +29,9 @@ namespace wlm {
 
 namespace {
 
-constexpr double kIdleTickMs = 1000;
-constexpr double kBusyTickMs = 200;      /* while granted queries run */
-constexpr double kPressedTickMs = 100;   /* under pressure */
+constexpr double kCancelMs = 50;         /* from a backend's noticing a request to its memory being free, about */
 /* Between readings of sessions that run nothing managed (20 us each), and of mappings (up to 1 ms a process); under pressure less. */
-constexpr double kReadAllMs = 1000;
-constexpr double kReadSegmentsMs = 1000, kReadSegmentsPressedMs = 200;
+constexpr double kReadAllMs = 1000, kReadAllPressedMs = 200;
 constexpr double kVictimPatienceMs = 10000;
 constexpr int64 kFreshSessionKb = 8192;  /* catalogue caches and the like */
 
@@ -68,13 +65,7 @@ void MemoryGuard::Init()
 
 double MemoryGuard::WaitMs(double now_ms) const
 {
-	double period_ms = kIdleTickMs;
-
-	if (on_ && num_applied_ > 0)
-		period_ms = kBusyTickMs;
-	if (on_ && num_queries_ > 0 && pressure_.level() != GuardLevel::kNone)
-		period_ms = kPressedTickMs;
-	return std::max(0.0, ticked_ms_ + period_ms - now_ms);
+	return std::max(0.0, ticked_ms_ + pressure_.PeriodMs(num_applied_ > 0) - now_ms);
 }
 
 void MemoryGuard::TickIfDue(double now_ms)
@@ -90,7 +81,7 @@ void MemoryGuard::TickIfDue(double now_ms)
 	on_ = true;
 
 	const bool pressed = pressure_.level() != GuardLevel::kNone;
-	const bool all = (setting::guard_limit_kb > 0 && pressed) || now_ms - read_all_ms_ >= kReadAllMs;
+	const bool all = now_ms - read_all_ms_ >= (setting::guard_limit_kb > 0 && pressed ? kReadAllPressedMs : kReadAllMs);
 	CollectQueries();
 	AssignProcesses();
 	ReadProcesses(all);
@@ -99,7 +90,7 @@ void MemoryGuard::TickIfDue(double now_ms)
 		read_all_ms_ = now_ms;
 
 	const MemoryReading reading = ReadMemory(now_ms);
-	const GuardLevel level = pressure_.Observe(reading, now_ms, kBusyTickMs + kStopTimerMs);
+	const GuardLevel level = pressure_.Observe(reading, now_ms, pressure_.PeriodMs(true) + kStopTimerMs + kCancelMs);
 	const bool act = level == GuardLevel::kAction && !AwaitsVictim(now_ms);
 	const int32 culprit = act ? FindCulpritAmongQueries() : -1;
 	const bool cancels = static_cast<GuardAction>(setting::guard_action) == GuardAction::kCancel;
@@ -210,7 +201,7 @@ void MemoryGuard::ReadProcesses(bool all)
 /* Dynamic shared memory of parallel queries: what leader or workers map and the launcher does not, each segment once. */
 void MemoryGuard::ReadSegments(double now_ms)
 {
-	const double period_ms = pressure_.level() == GuardLevel::kNone ? kReadSegmentsMs : kReadSegmentsPressedMs;
+	const double period_ms = pressure_.level() == GuardLevel::kNone ? kReadAllMs : kReadAllPressedMs;
 	bool ours_known = false;
 
 	segments_kb_ = 0;
