@@ -1,4 +1,5 @@
 -- G6: the user's own work_mem wins; G11: none is lowered; G12: plans are those of the session's own work_mem;
+-- what is granted is one work_mem here (wlm.grant_scope), so that a function can see it;
 -- G17: what a managed query calls plans and runs under the session's own settings, and foreign keys under theirs.
 SET search_path = grant_test;
 SET max_parallel_workers_per_gather = 0;
@@ -21,6 +22,7 @@ BEGIN
 END
 $$;
 SET wlm.mode = auto;
+SET wlm.grant_scope = 'query';
 CALL learn();
 SELECT min = 4096 AS small_keeps_default FROM small;
 SELECT min > 15000 AS large_is_raised FROM large;
@@ -62,6 +64,7 @@ $$;
 SET search_path = grant_test;
 SET max_parallel_workers_per_gather = 0;
 SET wlm.mode = auto;
+SET wlm.grant_scope = 'query';
 SELECT source FROM pg_settings WHERE name = 'work_mem';
 SELECT min FROM large;
 SET wlm.respect_user_work_mem = off;
@@ -75,6 +78,7 @@ $$;
 SET search_path = grant_test;
 SET max_parallel_workers_per_gather = 0;
 SET wlm.mode = auto;
+SET wlm.grant_scope = 'query';
 SELECT min > 4096 AS raised FROM large;
 
 -- Plans do not depend on the mode, also where the granted memory would lead to another.

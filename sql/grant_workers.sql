@@ -52,6 +52,8 @@ $$;
 SELECT sorts_on_disk > 0 AS spilled FROM on_disk('SELECT * FROM several ORDER BY pad, k');
 SELECT sorts_on_disk > 0 AS spilled FROM on_disk('SELECT k, count(pad) FROM several GROUP BY k');
 
+-- One work_mem for all operators: what functions see, and what the limits are multiples of.
+SET wlm.grant_scope = 'query';
 SELECT * FROM seen_in_workers;
 
 -- A hash table of all and, without parallel hash, one of each process.
@@ -76,6 +78,7 @@ SELECT * FROM memory_of('SELECT count(a.pad), count(b.pad) FROM several a JOIN s
 SET hash_mem_multiplier = 3.5;
 SELECT * FROM memory_of('SELECT count(a.pad), count(b.pad) FROM several a JOIN several b USING (id)');
 SET hash_mem_multiplier = 2;
+RESET wlm.grant_scope;
 
 -- With one worker, the parallel hash table has room for twice work_mem * hash_mem_multiplier.
 SET max_parallel_workers_per_gather = 1;
