@@ -7,6 +7,8 @@
  *                        after one row of the outer side
  *   IncrementalSort      when each of its two sorts is created
  *   WindowAgg            at the start of each partition
+ *   Agg                  ordered and DISTINCT aggregates, at the start of each group: they sort again what the Sort
+ *                        below has sorted, and get its limit
  *   HashAgg              when it is initialised, and again for each batch that it reads back
  *   Memoize              when it is initialised
  *   BitmapHeapScan       (its BitmapIndexScans' limit) at the first call of each scan
@@ -179,7 +181,8 @@ TupleTableSlot *RunIncrementalSort(NodeEntry *entry, PlanState *state)
 	return slot;
 }
 
-TupleTableSlot *RunWindowAgg(NodeEntry *entry, PlanState *state)
+/* WindowAgg, and Agg with aggregates that sort. */
+TupleTableSlot *RunByGroups(NodeEntry *entry, PlanState *state)
 {
 	OpenWindow(entry);
 	if (entry->open)
@@ -331,12 +334,41 @@ void AttachHashJoin(NodeGrants *grants, PlanState *state, bool may_rescan)
 		SetNodeHandler(entry, RunHashJoin);
 }
 
+bool SortsInGroups(const AggState *agg)
+{
+	for (int i = 0; i < agg->numtrans; i++)
+		if (agg->pertrans[i].numSortCols > 0)
+			return true;
+	return false;
+}
+
+/* Down to the Sort that has sorted the same rows, if nothing in between makes more of them. */
+const PlanState *SortBelow(PlanState *state)
+{
+	PlanState *input = outerPlanState(state);
+
+	while (input != nullptr && !IsA(input, SortState)) {
+		if (IsA(input, SubqueryScanState))
+			input = As<SubqueryScanState>(input)->subplan;
+		else if (IsA(input, ResultState) || IsA(input, UniqueState) || IsA(input, GroupState) || IsA(input, WindowAggState) ||
+		         IsA(input, GatherMergeState))
+			input = outerPlanState(input);
+		else
+			return nullptr;
+	}
+	return input;
+}
+
 void AttachAgg(NodeGrants *grants, PlanState *state, bool may_rescan)
 {
 	AggState *const agg = As<AggState>(state);
 
-	if ((agg->aggstrategy != AGG_HASHED && agg->aggstrategy != AGG_MIXED) || agg->hash_metacxt == nullptr)
+	if ((agg->aggstrategy != AGG_HASHED && agg->aggstrategy != AGG_MIXED) || agg->hash_metacxt == nullptr) {
+		const PlanState *const sort = SortsInGroups(agg) ? SortBelow(state) : nullptr;
+		if (sort != nullptr)
+			AddWindow(grants, state, LimitOf(grants, sort), may_rescan, RunByGroups);
 		return;
+	}
 	const int32 limit_kb = LimitOf(grants, state);
 	if (limit_kb != work_mem)
 		SetAggLimit(agg, limit_kb);
@@ -391,7 +423,7 @@ void AttachNode(NodeGrants *grants, PlanState *state, bool may_rescan)
 		case T_IncrementalSortState:
 			AddWindow(grants, state, LimitOf(grants, state), may_rescan, RunIncrementalSort);
 			break;
-		case T_WindowAggState: AddWindow(grants, state, LimitOf(grants, state), may_rescan, RunWindowAgg); break;
+		case T_WindowAggState: AddWindow(grants, state, LimitOf(grants, state), may_rescan, RunByGroups); break;
 		case T_BitmapHeapScanState:
 			AddWindow(grants, state, BitmapLimit(grants, outerPlanState(state)), may_rescan, RunBitmapHeapScan);
 			break;
