@@ -27,6 +27,32 @@ SELECT level, runs > 0 AS runs, relative_time > 0 AS relative_time, temp_kb > 0 
 FROM wlm.grant_outcomes() WHERE template = (SELECT template FROM wlm.history ORDER BY id LIMIT 1)
 ORDER BY array_position('{own,some,most,all}'::text[], level);
 
+-- what was predicted too low grows while it runs, and shows it
+SET wlm.mode = auto;
+SET wlm.need_factor = 0.1;
+SET enable_sort = off;
+CREATE FUNCTION run_of(query text) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+	plan jsonb;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ' || query INTO plan;
+	RETURN plan -> 0 -> 'Workload Manager' -> 'Operators' -> 0;
+END
+$$;
+SELECT o ->> 'Node' AS node, (o ->> 'Grown To')::int > (o ->> 'Granted')::int AS grown, (o ->> 'Used')::int > (o ->> 'Granted')::int AS used_it, o -> 'Spilled' AS spilled
+FROM run_of('SELECT t || id, count(*) FROM outcome_data GROUP BY 1') o;
+SET wlm.elastic = off;
+SELECT o ->> 'Node' AS node, (o ->> 'Grown To')::int > (o ->> 'Granted')::int AS grown, o -> 'Spilled' AS spilled
+FROM run_of('SELECT t || id, count(*) FROM outcome_data GROUP BY 1') o;
+RESET wlm.elastic;
+RESET enable_sort;
+RESET wlm.need_factor;
+RESET wlm.mode;
+SELECT wlm.flush();
+SELECT operator, grown_kb > granted_kb AS grown, spilled FROM wlm.history_operator
+WHERE history_id IN (SELECT id FROM wlm.history ORDER BY id DESC LIMIT 2) AND operator = 'HashAggregate' ORDER BY history_id;
+DROP FUNCTION run_of(text);
+
 -- forgotten with the models
 SELECT wlm.reset('models');
 SELECT count(*) FROM wlm.grant_outcomes();
