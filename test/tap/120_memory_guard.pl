@@ -170,6 +170,31 @@ is(join('|', @{ $hog->finish->{rows}[0] }), $sorted, 'who waited runs when no ot
 is(logged($log, $nobody), 1, 'one message that nobody is over his grant');
 is(status('num_stopped'), $before, 'nobody was stopped');
 
+# Growth: with room an aggregate whose groups are underestimated grows, under pressure it is refused.
+limit(20_000_000);
+$admin->do($_) for ('CREATE TABLE g AS SELECT i AS id, i % 10 AS a, i % 10 AS b, i % 10 AS c FROM generate_series(1, 600000) i', 'ANALYZE g');
+my $underestimated = 'SELECT count(*) FROM (SELECT id, count(*) FROM g WHERE a < 2 AND b < 2 AND c < 2 GROUP BY id OFFSET 0) s';
+$hog->do($_) for ('SET wlm.elastic = on', 'SET wlm.need_factor = 0.5', 'SET enable_sort = off');
+my ($grown, $refused) = @{ $admin->do('SELECT num_grown, num_growth_refused FROM wlm.status()')->{rows}[0] };
+is($hog->value($underestimated), 120000, 'with room');
+is(status("num_grown > $grown AND num_growth_refused = $refused"), 't', 'it grows');
+$grown = status('num_grown');
+limit(int($used * 0.9));
+eventually($admin, 'SELECT memory_pressure FROM wlm.status()', 'action', 'memory has run out');
+is($hog->value($underestimated), 120000, 'under pressure the result is the same');
+is(status("num_grown = $grown AND num_growth_refused > $refused"), 't', 'and growth is refused');
+$hog->do($_) for ('SET wlm.elastic = off', 'RESET wlm.need_factor', 'RESET enable_sort');
+
+# In mode observe it is only said.
+$log = -s $node->logfile;
+$before = status('num_stopped');
+limit($used + 120_000);
+$hog->do(q{SET wlm.mode = observe});
+is($hog->value(hog(1)), 200000, 'mode observe: nobody is stopped');
+$hog->do('SET wlm.mode = auto');
+is(logged($log, $over), 1, 'it is only logged');
+is(status('num_stopped'), $before, 'nobody was stopped');
+
 # A cursor whose client thinks cannot be stopped, and is not what comes next in its session.
 $log = -s $node->logfile;
 limit($used + 60_000);

@@ -45,6 +45,9 @@ int64 MainSharedMemoryKb()
 	return header != nullptr ? static_cast<int64>(header->totalsize / 1024) : static_cast<int64>(NBuffers) * (BLCKSZ / 1024);
 }
 
+/* Serials count from 1. */
+uint64 KeyOf(QueryHandle handle, uint32 serial) { return static_cast<uint64>(handle) << 32 | serial; }
+
 long long Long(int64 number) { return static_cast<long long>(number); }
 
 }  // namespace
@@ -92,10 +95,11 @@ void MemoryGuard::TickIfDue(double now_ms)
 	const MemoryReading reading = ReadMemory(now_ms);
 	const GuardLevel level = pressure_.Observe(reading, now_ms, pressure_.PeriodMs(true) + kStopTimerMs + kCancelMs);
 	const bool act = level == GuardLevel::kAction && !AwaitsVictim(now_ms);
-	const int32 culprit = act ? FindCulpritAmongQueries() : -1;
 	const bool cancels = static_cast<GuardAction>(setting::guard_action) == GuardAction::kCancel;
+	const int32 to_stop = act && cancels ? FindCulpritAmongQueries(true) : -1;
+	const int32 culprit = act && to_stop < 0 ? FindCulpritAmongQueries(false) : to_stop;
 
-	Publish(reading, culprit >= 0 && cancels && queries_[culprit].applied ? culprit : -1, now_ms);
+	Publish(reading, to_stop, now_ms);
 	if (act)
 		Report(reading, culprit);
 	if (level != GuardLevel::kAction)
@@ -147,7 +151,7 @@ void MemoryGuard::AssignProcesses()
 		Process &process = processes_[i];
 
 		if (process.pid != pid)
-			process = Process{.pid = pid, .query = -1, .anonymous_kb = 0, .own_kb = -1};
+			process = Process{.pid = pid, .query = -1, .worked_for = 0, .anonymous_kb = 0, .own_kb = -1};
 		process.query = -1;
 	}
 	/* Of several in one session (cursors), the one that executes. */
@@ -183,14 +187,22 @@ void MemoryGuard::ReadProcesses(bool all)
 
 		if (process.pid == 0 || (process.query < 0 && !all && process.own_kb >= 0))
 			continue;
+		const int64 before_kb = process.anonymous_kb;
+		const uint64 before = process.worked_for;
 		process.anonymous_kb = AnonymousKb(process.pid);
+		process.worked_for = process.query < 0 ? 0 : KeyOf(queries_[process.query].handle, queries_[process.query].serial);
 		if (process.query < 0) {
 			process.own_kb = process.anonymous_kb;
 			continue;
 		}
-		/* Not seen before its query: taken for a fresh session. What it has freed meanwhile is no longer its own. */
+		/*
+		 * Not seen before its query: taken for a fresh session. One query after the other: what the first held may still be
+		 * there, and is not the second's fault. What has been freed meanwhile is no longer its own.
+		 */
 		if (process.own_kb < 0)
 			process.own_kb = kFreshSessionKb;
+		else if (before != 0 && before != process.worked_for)
+			process.own_kb = before_kb;
 		process.own_kb = std::min(process.own_kb, process.anonymous_kb);
 		queries_[process.query].real_kb += process.anonymous_kb - process.own_kb;
 	}
@@ -274,11 +286,12 @@ bool MemoryGuard::AwaitsVictim(double now_ms)
 	return false;
 }
 
-int32 MemoryGuard::FindCulpritAmongQueries()
+/* Statements in mode observe are only reported. */
+int32 MemoryGuard::FindCulpritAmongQueries(bool applied_only)
 {
 	for (int32 i = 0; i < num_queries_; i++)
 		guarded_[i] = GuardedQuery{.real_kb = queries_[i].real_kb, .granted_kb = queries_[i].reserved_kb,
-		                           .stoppable = queries_[i].running && !queries_[i].asked};
+		                           .stoppable = queries_[i].running && !queries_[i].asked && (queries_[i].applied || !applied_only)};
 	return FindCulprit({guarded_, static_cast<size_t>(num_queries_)});
 }
 
@@ -313,7 +326,7 @@ void MemoryGuard::Report(const MemoryReading &reading, int32 culprit)
 		ereport(LOG, (errmsg("statement of process %d holds more memory than it was granted", query.pid),
 		              errdetail("It holds %lld kB and was granted %lld kB; %lld kB of %lld kB of memory are in use.",
 		                        Long(query.real_kb), Long(query.reserved_kb), Long(reading.used_kb), Long(reading.limit_kb)),
-		              errhint("With wlm.guard_action = cancel the memory guard would end it.")));
+		              errhint("In mode auto and with wlm.guard_action = cancel it would be ended.")));
 		return;
 	}
 	if (nobody_reported_)

@@ -44,6 +44,7 @@ class MemoryGuard {
 	struct Process {
 		int pid;
 		int query;              /* index of the query that it works for at this tick, or -1 */
+		uint64 worked_for;      /* KeyOf() the query at the last reading; 0 = none */
 		int64 anonymous_kb;     /* as last read */
 		int64 own_kb;           /* held by it before its query began; -1 = never seen without one */
 	};
@@ -71,7 +72,7 @@ class MemoryGuard {
 	int64 ServerKb() const;
 	MemoryReading ReadMemory(double now_ms);
 	bool AwaitsVictim(double now_ms);
-	int32 FindCulpritAmongQueries();
+	int32 FindCulpritAmongQueries(bool applied_only);
 	void Publish(const MemoryReading &reading, int32 stop, double now_ms);
 	void Report(const MemoryReading &reading, int32 culprit);
 
