@@ -25,16 +25,16 @@ inline constexpr double kActionAt = 0.97;
 /* A level that was reached stays until memory has fallen this far below where it begins, or decisions would flicker. */
 inline constexpr double kHysteresis = 0.03;
 /*
- * One process was measured to take 1.25 GB/s (array_agg of short texts, PostgreSQL 15, two processors), so 3 % of a small limit are
- * gone between two readings. Therefore readings follow each other the faster the less room there is, and what
- * will be used is foretold from the growth since the last one; above this share of the limit, since a growth so far from it can still end.
+ * One process was measured to take 1.25 GB/s (array_agg of short texts, PostgreSQL 15, two processors), so 3 % of a small limit
+ * are gone between two readings. Therefore readings follow each other the faster the less room there is, and what
+ * will be used is foretold from the growth since the last one, above a share of the limit: farther from it growth can still end.
  */
 inline constexpr double kFastestKbPerMs = 2000;
 inline constexpr double kReadingsToFull = 4;         /* at that rate */
 inline constexpr double kForetellFrom = 0.3;
 inline constexpr double kIdlePeriodMs[2] = {100, 1000}; /* at least, at most: while no managed query runs */
 inline constexpr double kBusyPeriodMs[2] = {50, 200};
-/* Shares of time in which all processes were stalled for memory (PSI "full") that stop growth and admissions in a machine that is rather full. */
+/* Shares of time in which all processes were stalled for memory (PSI "full") that stop growth and admissions if memory is rather full. */
 inline constexpr double kStallStopsGrowth = 0.10;
 inline constexpr double kStallStopsAdmission = 0.25;
 inline constexpr double kStallCountsFrom = 0.70;

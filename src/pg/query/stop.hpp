@@ -19,7 +19,7 @@ inline constexpr int kStopTimerMs = 50;
 /* Any process, under state_lock. False if the slot serves another query by now, or was asked already. */
 bool RequestStopLocked(QueryHandle handle, uint32 serial, StopReason reason);
 
-/* Before a stretch of the query executes: the timer ticks as long as this process executes managed queries. No syscall if it does already. */
+/* Before a stretch of the query executes: the timer ticks as long as managed queries execute here. No syscall if it does already. */
 void ArmStopTimer(const ManagedQuery *query);
 
 /* After a stretch, however it ended: what the timer posted too late must not hit what comes next. */

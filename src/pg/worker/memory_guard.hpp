@@ -16,6 +16,9 @@
 
 namespace wlm {
 
+/* Between readings of sessions that run nothing managed (20 us each), and of mappings (up to 1 ms a process); under pressure less. */
+inline constexpr double kReadAllMs = 1000, kReadAllPressedMs = 200;
+
 class MemoryGuard {
   public:
 	/* Allocates in the current memory context what it needs for good. */
@@ -63,18 +66,20 @@ class MemoryGuard {
 		double asked_ms = 0;
 	};
 
+	/* memory_guard.cpp */
 	void TurnOff(double now_ms);
+	MemoryReading ReadMemory(double now_ms);
+	bool AwaitsVictim(double now_ms);
+	int32 FindCulpritAmongQueries(bool applied_only);
+	void Publish(const MemoryReading &reading, int32 stop, double now_ms);
+	void Report(const MemoryReading &reading, int32 culprit);
+	/* memory_readings.cpp */
 	void CollectQueries();
 	void AssignProcesses();
 	void ReadProcesses(bool all);
 	void ReadSegments(double now_ms);
 	int64 UnavailableKb() const;
 	int64 ServerKb() const;
-	MemoryReading ReadMemory(double now_ms);
-	bool AwaitsVictim(double now_ms);
-	int32 FindCulpritAmongQueries(bool applied_only);
-	void Publish(const MemoryReading &reading, int32 stop, double now_ms);
-	void Report(const MemoryReading &reading, int32 culprit);
 
 	MachineMemory machine_;
 	MemoryPressure pressure_;
