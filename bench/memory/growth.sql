@@ -1,17 +1,6 @@
--- Tables for bench/memory/growth, and what is read out of the plans: psql -v rows=1200000 -f growth.sql.
---
--- a, b and c are the same number, so that every further condition on them makes the planner's estimate five times too low: hash tables that it takes
--- for small start with one batch and are not.
+-- For bench/memory/growth: what is read out of plans.
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
-
-CREATE TABLE fact AS
-SELECT n AS id, (n::bigint * 7919 % :rows)::int AS other, n % 20 AS a, n % 20 AS b, n % 20 AS c, n % 997 AS v, md5(n::text) AS pad
-FROM generate_series(1, :rows) AS n;
-CREATE TABLE event AS
-SELECT n AS id, (n::bigint * 104729 % :rows)::int AS fact_id, n % 20 AS a, n % 20 AS b, n % 20 AS c, n % 1009 AS v, md5((-n)::text) AS pad
-FROM generate_series(1, :rows / 2) AS n;
-VACUUM ANALYZE fact, event;
 
 CREATE TABLE plan (phase text, query text, plan jsonb, PRIMARY KEY (phase, query));
 
