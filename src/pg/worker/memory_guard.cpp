@@ -134,8 +134,12 @@ void MemoryGuard::Publish(const MemoryReading &reading, int32 stop, double now_m
 	shared->guard = GuardView{.limit_kb = reading.limit_kb, .used_kb = reading.used_kb, .level = pressure_.level()};
 	for (int32 i = 0; i < num_queries_; i++) {
 		QuerySlot &slot = query_slots[queries_[i].handle];
-		if (slot.serial == queries_[i].serial && slot.pid == queries_[i].pid)
-			slot.real_kb = static_cast<float>(queries_[i].real_kb);
+		if (slot.serial != queries_[i].serial || slot.pid != queries_[i].pid)
+			continue;
+		slot.real_kb = static_cast<float>(queries_[i].real_kb);
+		/* A cursor that was asked and has not run since: there is no reason any more. */
+		if (queries_[i].asked && !queries_[i].running && pressure_.level() == GuardLevel::kNone)
+			pg_atomic_write_u32(&slot.stop_requested, static_cast<uint32>(StopReason::kNone));
 	}
 	if (stop < 0 || !RequestStopLocked(queries_[stop].handle, queries_[stop].serial, StopReason::kMemoryGuard))
 		return;

@@ -98,7 +98,7 @@ class MemoryGuard {
 	Victim victim_;
 	double ticked_ms_ = 0;
 	double read_all_ms_ = 0;
-	bool on_ = false;
+	bool on_ = true;                       /* at first: an earlier launcher may have left pressure behind */
 	bool nobody_reported_ = false;
 };
 
