@@ -12,7 +12,8 @@ use Time::HiRes qw(usleep);
 use WlmTest;
 
 my $node = start_node('plan_memory', [
-	'compute_query_id = on', 'wlm.explore_rate = 0.0001', "work_mem = '64kB'", "wlm.memory = '512MB'", 'wlm.min_cost = 1000', "wlm.database = 'postgres'",
+	'compute_query_id = on', 'wlm.explore_rate = 0.0001', "work_mem = '64kB'", "wlm.memory = '512MB'",
+	'wlm.min_cost = 1000', "wlm.database = 'postgres'",
 	'max_parallel_workers_per_gather = 0', 'autovacuum = off', 'jit = off']);
 my $admin = session($node, name => 'admin');
 my $session = session($node, name => 'session');

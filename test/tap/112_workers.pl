@@ -6,6 +6,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib $FindBin::RealBin;
 
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use WlmTest;
@@ -77,10 +78,22 @@ for my $case (@cases)
 	cmp_ok($result->{launched}, '>', 0, "$name: and launched") or diag($result->{plan});
 }
 $session->do("PREPARE cached AS $cases[0][2]");
-like(join("\n", map { $_->[0] } @{ $session->do('EXPLAIN (ANALYZE) EXECUTE cached')->{rows} }), qr/Workers Launched: [12]/, 'a cached plan');
+like(join("\n", map { $_->[0] } @{ $session->do('EXPLAIN (ANALYZE) EXECUTE cached')->{rows} }), qr/Workers Launched: [12]/,
+	'a cached plan');
 
 # --- all processors are busy, and others run ---
-my @busy = map { my $pid = fork(); die "cannot fork: $!" if !defined $pid; if (!$pid) { 1 while getppid() != 1; exit } $pid } 1 .. 4 * $processors;
+my @busy;
+for (1 .. 4 * $processors)
+{
+	my $pid = fork();
+	die "cannot fork: $!" if !defined $pid;
+	if (!$pid)
+	{
+		1 while getppid() != 1;
+		POSIX::_exit(0);
+	}
+	push @busy, $pid;
+}
 END { my $status = $?; kill 'KILL', @busy if @busy; $? = $status; }
 my @others = map { session($node, name => "other $_", queue => 'one') } 1 .. 2 * $processors + 1;
 $admin->do('SELECT pg_advisory_lock(1)');
