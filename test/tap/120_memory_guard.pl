@@ -157,6 +157,8 @@ like(slurp_file($node->logfile, $log), qr/DETAIL:  It holds \d+ kB and was grant
 is(status('num_stopped'), $before, 'nobody was stopped');
 
 # Memory has run out, and nobody is over his grant: nobody is cancelled. Growth and admissions are stopped.
+limit(20_000_000);
+eventually($admin, 'SELECT memory_pressure FROM wlm.status()', 'none', 'there is memory again, so the next message is a new one');
 $log = -s $node->logfile;
 $neighbour->send("$sort" =~ s/count\(\*\)/count(*), pg_sleep(6)/r);
 await_state($admin, $neighbour, 'running');
