@@ -62,12 +62,23 @@ memory_start() {
 
 # memory_start_wlm DATABASE SETTING...: with pg_wlm in mode auto that has learned nothing yet, every setting of the bench at its default.
 memory_start_wlm() {
-	local database=$1
+	memory_database=$1
 	shift
-	memory_start shared_preload_libraries=pg_wlm "wlm.database=$database" wlm.mode=auto wlm.grant_scope=operator wlm.elastic=on \
+	memory_start shared_preload_libraries=pg_wlm "wlm.database=$memory_database" wlm.mode=auto wlm.grant_scope=operator wlm.elastic=on \
 		wlm.need_factor=1 "$@"
-	wlm_sql "$database" -c 'SET client_min_messages = warning' -c 'DROP EXTENSION IF EXISTS pg_wlm CASCADE' -c 'CREATE EXTENSION pg_wlm'
+	wlm_sql "$memory_database" -c 'SET client_min_messages = warning' -c 'DROP EXTENSION IF EXISTS pg_wlm CASCADE' \
+		-c 'CREATE EXTENSION pg_wlm' -c "SELECT wlm.reset('all')" >/dev/null
 }
+
+# memory_stop: without what pg_wlm has learned, which it would read at the next start.
+memory_stop() {
+	if [ -n "$memory_database" ]; then
+		wlm_sql "$memory_database" -c 'SET client_min_messages = warning' -c 'DROP EXTENSION IF EXISTS pg_wlm CASCADE' || true
+	fi
+	memory_database=
+	wlm_stop_server "$server"
+}
+memory_database=
 
 # Called by wlm_clean_up.
 wlm_on_exit() {
