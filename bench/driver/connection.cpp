@@ -1,8 +1,10 @@
 // See connection.hpp.
 #include "connection.hpp"
 
+#include <chrono>
 #include <cstdlib>
 #include <stdexcept>
+#include <thread>
 
 #include "random.hpp"
 #include "text.hpp"
@@ -71,8 +73,14 @@ Outcome Connection::Execute(const std::string& sql) {
 
 std::vector<std::vector<std::string>> Connection::Ask(const std::string& sql) {
 	Result result(PQexec(connection_.get(), sql.c_str()));
-	if (PQstatus(connection_.get()) != CONNECTION_OK) {
-		Connect();
+	// A server whose backend was killed starts again, which takes a while.
+	for (int attempt = 0; PQstatus(connection_.get()) != CONNECTION_OK && attempt < 40; ++attempt) {
+		std::this_thread::sleep_for(std::chrono::milliseconds(500));
+		try {
+			Connect();
+		} catch (const std::runtime_error&) {
+			continue;
+		}
 		result.reset(PQexec(connection_.get(), sql.c_str()));
 	}
 	const ExecStatusType status = PQresultStatus(result.get());
