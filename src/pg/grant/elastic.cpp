@@ -100,7 +100,10 @@ void GrowHash(NodeEntry *entry, HashJoinTableData *table, Size needs)
 	table->spaceAllowedSkew = table->spaceAllowed * SKEW_HASH_MEM_PERCENT / 100;
 }
 
-/* What the Agg may allocate at once: a block of its entries' context, and bucket arrays about to double. */
+/*
+ * What the Agg may allocate at once: a block of its entries' context, and bucket arrays that double. simplehash doubles them
+ * when they are full, but from a tenth on also where a chain is long.
+ */
 double NextAllocation(const AggState *agg, double entry_bytes, double groups_ahead)
 {
 	const double block = std::min(entry_bytes, static_cast<double>(work_mem) * static_cast<double>(kKb) / 16);
@@ -108,7 +111,7 @@ double NextAllocation(const AggState *agg, double entry_bytes, double groups_ahe
 
 	for (int i = 0; i < agg->num_hashes; i++) {
 		const tuplehash_hash *table = agg->perhash[i].hashtable->hashtab;
-		if (static_cast<double>(table->members) + groups_ahead >= static_cast<double>(table->grow_threshold))
+		if (static_cast<double>(table->members) + groups_ahead >= 0.1 * static_cast<double>(table->size))
 			bytes += static_cast<double>(table->size) * sizeof(TupleHashEntryData);
 	}
 	return bytes;
