@@ -343,7 +343,10 @@ class ExecutorModel {
 /* A plan that PostgreSQL might make, or nearly: all operators that hold memory, in any order. */
 class RandomPlan {
   public:
-	explicit RandomPlan(uint32_t seed, int most_nodes = 40) : random_(seed), most_nodes_(most_nodes) { Subtree(kNoNode, NodeRole::kRoot, 0); }
+	explicit RandomPlan(uint32_t seed, int most_nodes = 40) : random_(seed), most_nodes_(most_nodes)
+	{
+		Subtree(kNoNode, NodeRole::kRoot, 0);
+	}
 	PlanBuilder &plan() { return plan_; }
 
   private:
@@ -390,7 +393,8 @@ class RandomPlan {
 				const int16_t join = Node(parent, role, NodeKind::kHashJoin);
 				plan_[join].join = static_cast<JoinKind>(1 + Pick(5));
 				Subtree(join, NodeRole::kOuter, depth + 1);
-				const int16_t hash = Node(join, NodeRole::kInner, NodeKind::kHash, Pick(5) == 0 ? MemoryClass::kParallelHash : MemoryClass::kHash);
+				const MemoryClass memory = Pick(5) == 0 ? MemoryClass::kParallelHash : MemoryClass::kHash;
+				const int16_t hash = Node(join, NodeRole::kInner, NodeKind::kHash, memory);
 				Unary(hash, depth + 1);
 				break;
 			}

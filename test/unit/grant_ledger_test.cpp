@@ -162,7 +162,8 @@ TEST(Ledger, NeverMoreThanOpenedAndGrown)
 				held += ((grant.lifetimes.moments[i] & ~released) >> slot & 1) != 0 ? used[slot] : 0;
 			stays = std::max(stays, held);
 		}
-		ASSERT_EQ(ReservationKb(ledger), static_cast<int64_t>(std::min(512 + stays, static_cast<double>(grant.reservation_kb) + grown))) << seed;
+		const double most = static_cast<double>(grant.reservation_kb) + grown;
+		ASSERT_EQ(ReservationKb(ledger), static_cast<int64_t>(std::min(512 + stays, most))) << seed;
 	}
 }
 

@@ -297,7 +297,7 @@ TEST_F(GrantCurveTest, PriorSavesWithCoverageWithinBounds)
 		EXPECT_EQ(curve_.runs[i], 0);
 		EXPECT_FALSE(curve_.slower[i]);
 	}
-	EXPECT_NEAR(curve_.time[3].mean, std::log(1000 - 92), 0.01);
+	EXPECT_NEAR(curve_.time[3].mean, std::log(1000 - 115), 0.01);
 	forecast_.time.mean = 0;
 	EXPECT_NEAR(Curve().time[3].mean, -0.405, 1e-3);
 }

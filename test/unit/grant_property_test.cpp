@@ -164,7 +164,8 @@ TEST_F(GrantProperty, LoweringReachesTheShareUnlessFloorsForbid)
 				const bool hash = memory == MemoryClass::kHash || memory == MemoryClass::kParallelHash;
 				const float floor = std::max(64.0f, hash ? std::sqrt(16 * one.need_kb) / (one.limit_kb / one.work_mem_kb) : 0);
 				/* those of one group have the highest floor of all, and may lack an opinion */
-				at_floor &= memory == MemoryClass::kParallelHash || one.need_kb == 0 || one.need_kb <= floor * one.limit_kb / one.work_mem_kb ||
+				at_floor &= memory == MemoryClass::kParallelHash || one.need_kb == 0 ||
+					one.need_kb <= floor * one.limit_kb / one.work_mem_kb ||
 				            one.work_mem_kb <= floor + 1;
 			}
 			ASSERT_TRUE(at_floor || sum <= share + 2 + 1e-5 * sum) << seed;

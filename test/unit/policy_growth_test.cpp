@@ -15,7 +15,10 @@ class PolicyGrowthTest : public test::PolicyFixture {
   protected:
 	PolicyGrowthTest() { config.queues[0].max_slots = 100; }
 
-	int64_t Grow(const Decision &query, int64_t wanted_kb, int64_t least_kb) { return policy->Grow(query.handle, wanted_kb, least_kb, now); }
+	int64_t Grow(const Decision &query, int64_t wanted_kb, int64_t least_kb)
+	{
+		return policy->Grow(query.handle, wanted_kb, least_kb, now);
+	}
 	void Press(Pressure pressure, int64_t unavailable_kb = 0) { policy->SetPressure(pressure, unavailable_kb, now); }
 	Decision Express(int64_t memory_kb) { return Arrive({.time_ms = 1, .time_upper_ms = 2, .memory_kb = memory_kb}); }
 	void Finish(const Decision &query) { policy->Finish(query.handle, now); }

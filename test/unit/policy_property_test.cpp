@@ -352,7 +352,8 @@ class Driver {
 	{
 		const double budget = static_cast<double>(policy_->config().budget_kb);
 		const int64_t wanted_kb = static_cast<int64_t>(Skewed(budget)) - (Chance(0.02) ? 2 : 0);
-		const int64_t least_kb = Chance(0.3) ? wanted_kb : static_cast<int64_t>(Skewed(static_cast<double>(std::max<int64_t>(0, wanted_kb))));
+		const double some_kb = Skewed(static_cast<double>(std::max<int64_t>(0, wanted_kb)));
+		const int64_t least_kb = Chance(0.3) ? wanted_kb : static_cast<int64_t>(some_kb);
 		const int64_t got_kb = policy_->Grow(handle, wanted_kb, least_kb, caller_ms_);
 		shadow_.Grown(handle, wanted_kb, least_kb, got_kb);
 	}

@@ -28,9 +28,10 @@ class PolicyThroughputTest : public test::PolicyFixture {
 		std::vector<QueryHandle> running;
 		const auto arrive = [&] {
 			const auto priority = static_cast<Priority>(random() % 5);
+			const bool without = memory_kb == 0 || (pressure != Pressure::kNone && random() % 8 == 0);
 			const Decision decision = Arrive({.queue = static_cast<int32_t>(random() % static_cast<uint64_t>(num_queues)),
 				.priority = priority, .time_ms = static_cast<double>(random() % 60000),
-				.memory_kb = memory_kb == 0 || (pressure != Pressure::kNone && random() % 8 == 0) ? 0 : static_cast<int64_t>(random() % static_cast<uint64_t>(memory_kb))});
+				.memory_kb = without ? 0 : static_cast<int64_t>(random() % static_cast<uint64_t>(memory_kb))});
 			if (decision.verdict == Verdict::kAdmitted)
 				running.push_back(decision.handle);
 		};

@@ -17,6 +17,9 @@ namespace {
 /* Allocation is in powers of two in places (hash tables, tuplesort's array): leave room for it. */
 constexpr double kHeadroom = 1.15;
 
+/* ExecChooseHashTableSize keeps 2 % of the limit for skewed values. */
+constexpr double kSkewRoom = 1.03;
+
 /* A bitmap that becomes lossy rechecks rows instead of writing files: a tenth of the cost, as a guess. */
 constexpr double kBitmapCost = 0.1;
 
@@ -89,7 +92,7 @@ void FindNeed(const PlanGraph &graph, const Forecast &forecast, const GrantLimit
 	 */
 	need->wanted_kb = need->need_kb;
 	if (IsHash(memory) && need->need_kb > 0)
-		need->wanted_kb = std::max(need->need_kb, Finite(FormulaMemoryKb(graph, index)));
+		need->wanted_kb = std::max(need->need_kb, Finite(FormulaMemoryKb(graph, index)) * kSkewRoom);
 
 	const double least = static_cast<double>(limits.min_work_mem_kb) * need->multiplier;
 	need->floor_kb = std::min(need->session_kb, IsHash(memory) ? std::max(least, std::sqrt(kBatchBuffersKb * need->need_kb)) : least);

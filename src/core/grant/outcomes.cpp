@@ -15,6 +15,7 @@
 #include <limits>
 
 #include "core/grant/keyed_store.hpp"
+#include "core/grant/needs.hpp"
 #include "core/grant/outcome_moments.hpp"
 #include "core/predict/log_scale.hpp"
 
@@ -24,7 +25,6 @@ namespace {
 
 using Table = KeyedStore<GrantOutcomeStore, GrantOutcomes, &GrantOutcomes::template_fingerprint>;
 
-constexpr float kSpillMsPerKb = 0.002f;      /* written and read again through the page cache, with its CPU time: 500 MB/s */
 constexpr float kMostPrior = 0.405f;         /* ln(1.5): at most a third of the own time is believed to be spilling */
 constexpr float kPriorRuns = 1;
 constexpr float kSlower = 0.05f;             /* less is not worth a decision */
@@ -97,7 +97,7 @@ void PredictTemp(const GrantOutcomes *outcomes, float own_kb, GrantCurve *curve)
 /* Believed difference to the session's own setting, in ln: not positive. */
 float Prior(const GrantCurve &curve, int level, float own_ms) noexcept
 {
-	const float saved_ms = kSpillMsPerKb * std::max(curve.temp_kb[0] - curve.temp_kb[level], 0.0f);
+	const float saved_ms = static_cast<float>(kSpillMsPerKb) * std::max(curve.temp_kb[0] - curve.temp_kb[level], 0.0f);
 	if (!(own_ms > 0) || !(saved_ms > 0))
 		return 0;
 	return std::max(std::log1p(-std::min(saved_ms / own_ms, 0.99f)), -kMostPrior);

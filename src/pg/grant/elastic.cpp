@@ -60,7 +60,8 @@ Size AskForMore(NodeEntry *node, Size limit, Size least)
 		StateLock lock;
 		/* a worker may outlive its query's slot only by an error of the leader */
 		if (query_slot->pid == grants->leader_pid && query_slot->serial == grants->serial)
-			granted_kb = policy->Grow(grants->handle, static_cast<int64>(step) / 1024, static_cast<int64>((least + kKb - 1) / kKb), NowMs());
+			granted_kb = policy->Grow(grants->handle, static_cast<int64>(step) / 1024,
+			                          static_cast<int64>((least + kKb - 1) / kKb), NowMs());
 		if (granted_kb > 0)
 			pg_atomic_fetch_add_u32(&query_slot->grown_kb, static_cast<uint32>(granted_kb));
 	}

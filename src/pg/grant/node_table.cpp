@@ -119,7 +119,8 @@ NodeGrants *CreateNodeTable(EState *estate, int num_entries)
 	NodeGrants *const grants = static_cast<NodeGrants *>(palloc0(sizeof(NodeGrants)));
 
 	grants->entries =
-		static_cast<NodeEntry *>(MemoryContextAllocExtended(CurrentMemoryContext, sizeof(NodeEntry) * capacity, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
+		static_cast<NodeEntry *>(MemoryContextAllocExtended(CurrentMemoryContext, sizeof(NodeEntry) * capacity,
+		                                                    MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
 	grants->mask = capacity - 1;
 	grants->estate = estate;
 	grants->max_plan_node_id = -1;

@@ -178,7 +178,8 @@ QuerySlot *SlotOfLeader()
 	const int handle = setting::query_serial - 1;
 	const PGPROC *leader = MyProc->lockGroupLeader;
 
-	if (query_slots == nullptr || policy == nullptr || handle < 0 || handle >= policy->max_queries() || leader == nullptr || leader == MyProc)
+	if (query_slots == nullptr || policy == nullptr || handle < 0 || handle >= policy->max_queries() || leader == nullptr ||
+	    leader == MyProc)
 		return nullptr;
 	QuerySlot *const slot = &query_slots[handle];
 	return slot->pid == leader->pid ? slot : nullptr;

@@ -234,22 +234,13 @@ void TakeReserved(ManagedQuery *query, int64 reserved_kb, GrantDecision *decisio
 	TakeGrant(query, *decision);
 }
 
-/* For parallel workers, and for views. */
-void PublishGrant(const ManagedQuery *query)
+/* For views. */
+void ShowGrant(const ManagedQuery *query)
 {
 	QuerySlot &slot = query_slots[query->handle];
-	NodeLimits &limits = slot.node_limits;
-	const Grant &grant = query->grant;
 
 	slot.granted_work_mem_kb = query->experience.granted_work_mem_kb;
 	slot.granted_kb = CeilingKb(query->grant);
-	if (!query->applied || !grant.adjusts || query->experience.workers_planned == 0)
-		return;
-	memset(limits.limits, 0, sizeof limits.limits);
-	for (int i = 0; i < grant.num_operators; i++)
-		limits.limits[grant.operators[i].memory_slot] = {grant.operators[i].work_mem_kb, grant.operators[i].released};
-	memcpy(limits.slot_of_plan_id, query->slot_of_plan_id, static_cast<Size>(query->max_plan_node_id + 1));
-	limits.max_plan_node_id = query->max_plan_node_id;
 }
 
 }  // namespace
@@ -329,8 +320,9 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	TakeReserved(query, reserved_kb, &grant);
 	RecordGrant(query, grant);
 	OpenLedger(query->grant, &query->ledger);
-	query->most_workers = static_cast<int16>(query->applied && grant.workers.reason != WorkerReason::kAsPlanned ? grant.workers.workers : -1);
-	PublishGrant(query);
+	const bool fewer = query->applied && grant.workers.reason != WorkerReason::kAsPlanned;
+	query->most_workers = static_cast<int16>(fewer ? grant.workers.workers : -1);
+	ShowGrant(query);
 
 	query->sampled = DecideSample();
 	if (query->sampled)
