@@ -111,7 +111,7 @@ void RunManaged(ManagedQuery *query, Stretch stretch, Body body)
 	{
 		const int session = outer != nullptr ? OpenSession(outer) : kNoLevel;
 		running = query;
-		const GrantLevel level = OpenGrant(query, stretch);
+		const OpenedGrant level = OpenGrant(query, stretch);
 		body();
 		CloseGrant(query, level);
 		CloseSession(session);

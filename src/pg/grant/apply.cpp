@@ -81,9 +81,9 @@ bool IsOurs(const ManagedQuery *query, int value_kb)
 
 bool ChangesSettings(const ManagedQuery *query, Stretch stretch) { return HoldsWorkMem(query, stretch) || HasWorkers(query); }
 
-GrantLevel OpenGrant(const ManagedQuery *query, Stretch stretch)
+OpenedGrant OpenGrant(const ManagedQuery *query, Stretch stretch)
 {
-	GrantLevel level = {kNoLevel, work_mem, in_force_kb};
+	OpenedGrant level = {kNoLevel, work_mem, in_force_kb};
 
 	in_force_kb = 0;
 	if (!ChangesSettings(query, stretch))
@@ -99,7 +99,7 @@ GrantLevel OpenGrant(const ManagedQuery *query, Stretch stretch)
 	return level;
 }
 
-void CloseGrant(const ManagedQuery *query, const GrantLevel &level)
+void CloseGrant(const ManagedQuery *query, const OpenedGrant &level)
 {
 	const int ours = in_force_kb;
 	const int left_behind = work_mem;

@@ -15,7 +15,7 @@ namespace wlm {
 
 inline constexpr int kNoLevel = 0;
 
-struct GrantLevel {
+struct OpenedGrant {
 	int nest_level;              /* kNoLevel: nothing was changed */
 	int outer_work_mem;          /* kB, as it was */
 	int outer_in_force;
@@ -34,10 +34,10 @@ enum class Stretch { kStart, kRun };
 bool ChangesSettings(const ManagedQuery *query, Stretch stretch = Stretch::kRun);
 
 /* The grant in force for what runs below. */
-GrantLevel OpenGrant(const ManagedQuery *query, Stretch stretch);
+OpenedGrant OpenGrant(const ManagedQuery *query, Stretch stretch);
 
 /* Ends it, keeping what the query itself has SET meanwhile (G5). Not to be called after an error: abort does it. */
-void CloseGrant(const ManagedQuery *query, const GrantLevel &level);
+void CloseGrant(const ManagedQuery *query, const OpenedGrant &level);
 
 /*
  * Inside a query whose grant is in force: the session's own settings again, for nested planning and
