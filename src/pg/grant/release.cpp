@@ -276,7 +276,9 @@ void InputComplete(NodeEntry *entry)
 	if (entry->built)
 		return;
 	entry->built = true;
-	ChargeUse(entry);
+	/* with other parameters it may come to hold all that was predicted: that stays charged */
+	if (!entry->may_rescan || bms_is_empty(entry->state->plan->allParam))
+		ChargeUse(entry);
 	if (grants->may_release && !entry->may_rescan) {
 		const float memory_kb = static_cast<float>(MemoryContextMemAllocated(grants->estate->es_query_cxt, true)) / 1024.0f;
 		PlanState *const consumer = IsA(entry->state, HashJoinState) ? innerPlanState(entry->state) : entry->state;

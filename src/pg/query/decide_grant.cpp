@@ -62,8 +62,9 @@ void DecideGrant(const PlannedStmt *statement, const PlanGraph &graph, const For
 	GrantLimits &limits = decision->limits;
 
 	FillGrantLimits(queue, &limits);
-	/* a plan made for more memory relies on it */
-	limits.session_work_mem_kb = std::max<int64>(limits.session_work_mem_kb, static_cast<int64>(PlannedFor(statement)));
+	/* a plan made for more memory relies on it, but what its user has SET since then wins (HAZARDS G6) */
+	if (limits.may_raise)
+		limits.session_work_mem_kb = std::max<int64>(limits.session_work_mem_kb, static_cast<int64>(PlannedFor(statement)));
 	limits.may_release = may_release && limits.per_operator;
 	if (!forecast.has_opinion || !grant_outcomes->Find(graph.template_fingerprint, &decision->outcomes))
 		decision->outcomes.template_fingerprint = 0;
