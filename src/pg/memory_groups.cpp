@@ -37,14 +37,14 @@ int64_t ReadKb(const MemoryGroup &group, const char *name) noexcept
 }
 
 /* The group and those above it, as far as they have the file. */
-void AddPath(MemoryGroups *found, bool version_2, const char *root, const char *group) noexcept
+void AddPath(MemoryGroups *found, bool version_2, const char *root, const char *mount, const char *group) noexcept
 {
 	char folder[kGroupPathLength], path[kGroupPathLength + 64];
 
-	if (std::snprintf(folder, sizeof folder, "%s%s", root, std::strcmp(group, "/") == 0 ? "" : group) >=
+	if (std::snprintf(folder, sizeof folder, "%s%s%s", root, mount, std::strcmp(group, "/") == 0 ? "" : group) >=
 	    static_cast<int>(sizeof folder))
 		return;
-	const size_t root_length = std::strlen(root);
+	const size_t mount_length = std::strlen(root) + std::strlen(mount);
 	while (found->count < kMaxMemoryGroups) {
 		std::snprintf(path, sizeof path, "%s/%s", folder, version_2 ? "memory.max" : "memory.limit_in_bytes");
 		if (access(path, R_OK) == 0) {
@@ -53,14 +53,14 @@ void AddPath(MemoryGroups *found, bool version_2, const char *root, const char *
 			std::memcpy(added.folder, folder, sizeof folder);
 		}
 		char *slash = std::strrchr(folder, '/');
-		if (slash == nullptr || static_cast<size_t>(slash - folder) < root_length)
+		if (slash == nullptr || static_cast<size_t>(slash - folder) < mount_length)
 			return;
 		*slash = '\0';
 	}
 }
 
 /* A line is id:controllers:path; version 2 has id 0 and no controllers. */
-void AddLine(MemoryGroups *found, char *line) noexcept
+void AddLine(MemoryGroups *found, const char *root, char *line) noexcept
 {
 	char *controllers = std::strchr(line, ':');
 	char *group = controllers != nullptr ? std::strchr(controllers + 1, ':') : nullptr;
@@ -70,14 +70,14 @@ void AddLine(MemoryGroups *found, char *line) noexcept
 	*group++ = '\0';
 	controllers++;
 	if (controllers[0] == '\0') {
-		AddPath(found, true, "/sys/fs/cgroup", group);
-		AddPath(found, true, "/sys/fs/cgroup/unified", group);
+		AddPath(found, true, root, "/sys/fs/cgroup", group);
+		AddPath(found, true, root, "/sys/fs/cgroup/unified", group);
 	} else if (std::strstr(controllers, "memory") != nullptr) {
 		const int before = found->count;
-		AddPath(found, false, "/sys/fs/cgroup/memory", group);
+		AddPath(found, false, root, "/sys/fs/cgroup/memory", group);
 		/* In a container the path may be that of the host: its own mount is the root then. */
 		if (found->count == before)
-			AddPath(found, false, "/sys/fs/cgroup/memory", "");
+			AddPath(found, false, root, "/sys/fs/cgroup/memory", "");
 	}
 }
 
@@ -117,18 +117,19 @@ int64_t NumberOfLine(const char *text, const char *key) noexcept
 	return -1;
 }
 
-void FindMemoryGroups(MemoryGroups *found) noexcept
+void FindMemoryGroups(MemoryGroups *found, const char *root) noexcept
 {
-	char text[kFileBytes];
+	char path[kGroupPathLength], text[kFileBytes];
 
 	found->count = 0;
-	if (ReadSmallFile("/proc/self/cgroup", text, sizeof text) <= 0)
+	std::snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+	if (ReadSmallFile(path, text, sizeof text) <= 0)
 		return;
 	for (char *line = text; *line != '\0';) {
 		char *end = line + std::strcspn(line, "\n");
 		char *next = *end == '\0' ? end : end + 1;
 		*end = '\0';
-		AddLine(found, line);
+		AddLine(found, root, line);
 		line = next;
 	}
 }

@@ -31,8 +31,8 @@ int ReadSmallFile(const char *path, char *buffer, size_t size) noexcept;
 /* The number after `key` where that begins a line and a blank or colon ends it; -1 = not there. */
 int64_t NumberOfLine(const char *text, const char *key) noexcept;
 
-/* Those of this process that exist, its own first. */
-void FindMemoryGroups(MemoryGroups *found) noexcept;
+/* Those of this process that exist, its own first. `root`: where /proc and /sys are; tests make their own. */
+void FindMemoryGroups(MemoryGroups *found, const char *root = "") noexcept;
 
 /* kB; -1 = no limit. Version 2: the lower of memory.max and memory.high, above which processes are slowed down to nothing. */
 int64_t GroupLimitKb(const MemoryGroup &group) noexcept;

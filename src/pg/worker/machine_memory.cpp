@@ -24,12 +24,13 @@ double ShareSoon(const MemoryReading &reading) noexcept
 	return reading.limit_kb > 0 ? soon_kb / static_cast<double>(reading.limit_kb) : -1;
 }
 
-MemoryReading ReadHost() noexcept
+MemoryReading ReadHost(const char *root) noexcept
 {
-	char text[4096];
+	char path[kGroupPathLength], text[4096];
 	MemoryReading host = {0, 0, 0};
 
-	if (ReadSmallFile("/proc/meminfo", text, sizeof text) <= 0)
+	std::snprintf(path, sizeof path, "%s/proc/meminfo", root);
+	if (ReadSmallFile(path, text, sizeof text) <= 0)
 		return host;
 	const int64_t total = NumberOfLine(text, "MemTotal"), available = NumberOfLine(text, "MemAvailable");
 	if (total > 0 && available >= 0)
@@ -38,14 +39,14 @@ MemoryReading ReadHost() noexcept
 }
 
 /* Microseconds in which every process was stalled, since boot or since the group is there; -1 = not told. */
-int64_t FullStallUs(const MemoryGroup *group) noexcept
+int64_t FullStallUs(const char *root, const MemoryGroup *group) noexcept
 {
 	char path[kGroupPathLength + 64], text[512];
 
 	if (group != nullptr && group->version_2)
 		std::snprintf(path, sizeof path, "%s/memory.pressure", group->folder);
 	else
-		std::snprintf(path, sizeof path, "/proc/pressure/memory");
+		std::snprintf(path, sizeof path, "%s/proc/pressure/memory", root);
 	if (ReadSmallFile(path, text, sizeof text) <= 0)
 		return -1;
 	const char *full = std::strstr(text, "full ");
@@ -57,7 +58,7 @@ int64_t FullStallUs(const MemoryGroup *group) noexcept
 
 double MachineMemory::Stalled(int group, double now_ms) noexcept
 {
-	const int64_t total_us = FullStallUs(group >= 0 ? &groups_.groups[group] : nullptr);
+	const int64_t total_us = FullStallUs(root_, group >= 0 ? &groups_.groups[group] : nullptr);
 	const double elapsed_us = (now_ms - previous_ms_) * 1e3;
 	double share = 0;
 
@@ -71,12 +72,12 @@ double MachineMemory::Stalled(int group, double now_ms) noexcept
 
 MemoryReading MachineMemory::Read(double now_ms) noexcept
 {
-	const MemoryReading host = ReadHost();
+	const MemoryReading host = ReadHost(root_);
 	MemoryReading most = host;
 	int pressed = -1;
 
 	if (groups_found_ms_ < 0 || now_ms - groups_found_ms_ >= kFindGroupsMs) {
-		FindMemoryGroups(&groups_);
+		FindMemoryGroups(&groups_, root_);
 		groups_found_ms_ = now_ms;
 	}
 	for (int i = 0; i < groups_.count; i++) {

@@ -13,12 +13,16 @@ namespace wlm {
 
 class MachineMemory {
   public:
+	/* `root`: where /proc and /sys are; must outlive this. Tests make their own. */
+	explicit MachineMemory(const char *root = "") noexcept : root_(root) {}
+
 	/* Some files of /proc and /sys: 20 to 200 us. */
 	MemoryReading Read(double now_ms) noexcept;
 
   private:
 	double Stalled(int group, double now_ms) noexcept;
 
+	const char *root_;
 	MemoryGroups groups_ = {};
 	double groups_found_ms_ = -1;
 	double previous_ms_ = -1;
