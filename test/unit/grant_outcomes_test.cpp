@@ -14,6 +14,7 @@
 
 #include "core/grant/choose_level.hpp"
 #include "core/grant/outcome_moments.hpp"
+#include "core/grant/parallelism.hpp"
 #include "core/learn/experience.hpp"
 
 namespace wlm {
@@ -59,7 +60,7 @@ class GrantOutcomesTest : public ::testing::Test {
 		op.granted_kb = granted_kb;
 		op.mixture = {std::log(granted_kb), 0.01f, 0, 1, 1};
 		op.needed_kb = spilled ? needed_kb : used_kb;
-		run_->query_memory_kb = used_kb;
+		op.peak_kb = used_kb;
 		run_->coverage = 1;
 		RememberGrant(store_, *run_);
 	}
@@ -245,6 +246,9 @@ TEST_F(GrantOutcomesTest, WorkersOnlyWhereItWasOurChoice)
 	run_->workers_granted = run_->workers_launched = 4;
 	Run(GrantLevel::kAll, 500);
 	run_->workers_granted = run_->workers_launched = 2;
+	run_->worker_reason = static_cast<uint8_t>(WorkerReason::kLoad); /* slower because of the others as well */
+	Run(GrantLevel::kAll, 9000);
+	run_->worker_reason = static_cast<uint8_t>(WorkerReason::kScalability);
 	Run(GrantLevel::kAll, 1000);
 	run_->workers_granted = 4;
 	Run(GrantLevel::kAll, 1000);

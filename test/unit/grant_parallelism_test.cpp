@@ -102,6 +102,10 @@ TEST_F(ParallelismTest, WithdrawnWhereItWasSlower)
 	EXPECT_EQ(Choose(4).workers, 0);
 	outcomes->fewer_workers = {5, NAN, 2};
 	EXPECT_EQ(Choose(4).workers, 0);
+	outcomes->fewer_workers = {5, 0.6f, 0.04f};
+	load = ParallelLoad{8, 7, 1}; /* what others need is not withdrawn */
+	EXPECT_EQ(Choose(4).workers, 0);
+	load = ParallelLoad{16, 0, 0};
 	Fraction(0.97); /* nothing to withdraw */
 	outcomes->fewer_workers = {5, 0.6f, 0.04f};
 	EXPECT_EQ(Choose(4).reason, WorkerReason::kAsPlanned);

@@ -384,6 +384,14 @@ TEST_F(GrantTest, WorkersAndFoldedMembersCountEach)
 
 	limits.max_query_kb = 19 * 11500;
 	EXPECT_EQ(Compute().operators[0].work_mem_kb, 4096);
+
+	limits.max_query_kb = 1 << 20;
+	limits.most_workers = 1; /* two processes share what four would have sorted */
+	grant = Compute();
+	EXPECT_EQ(grant.operators[0].processes, 10);
+	EXPECT_NEAR(grant.operators[0].work_mem_kb, 23000, 1);
+	limits.most_workers = 9;
+	EXPECT_EQ(Compute().operators[0].processes, 20);
 }
 
 TEST_F(GrantTest, AParallelHashGetsTheQuerysWorkMem)
@@ -407,6 +415,10 @@ TEST_F(GrantTest, AParallelHashGetsTheQuerysWorkMem)
 	EXPECT_EQ(grant.operators[1].work_mem_kb, 115000);
 	EXPECT_NEAR(grant.operators[1].expected_kb, 69000, 1);
 	EXPECT_NEAR(static_cast<double>(grant.reservation_kb), 690000 + 69000 + 512, 10);
+
+	limits.most_workers = 0; /* nobody to pool with */
+	EXPECT_EQ(Compute().work_mem_kb, 345000);
+	limits.most_workers = -1;
 
 	limits.max_query_kb = 512 + 240000;
 	grant = Compute();

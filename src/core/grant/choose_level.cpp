@@ -21,7 +21,6 @@ namespace {
 
 constexpr float kTie = 0.03f;              /* of ln(ms): not worth memory when that is scarce, nor a change */
 constexpr float kSettledWithin = 0.1f;     /* an interval inside +-10 % is settled too */
-constexpr int kLeastRuns = 3;              /* of a level that is compared */
 constexpr int kCounterpartRuns = 4;        /* of what the chosen level is judged against: all that the first executions try */
 constexpr float kLongMs = 10000;           /* tried only with reason */
 constexpr float kSurprise = 0.2f;          /* of ln(actual / predicted), beside two standard errors: a reason */

@@ -19,7 +19,7 @@ namespace {
 /* The session's own setting and nothing else. */
 void ResetGrant(const GrantLimits &limits, Grant *grant) noexcept
 {
-	grant->work_mem_kb = limits.session_work_mem_kb;
+	grant->session_work_mem_kb = grant->work_mem_kb = limits.session_work_mem_kb;
 	grant->reservation_kb = static_cast<int64_t>(kBaseKb);
 	grant->raises = false;
 	grant->adjusts = false;

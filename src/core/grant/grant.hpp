@@ -31,6 +31,7 @@ struct GrantLimits {
 	double need_factor = 1;      /* on predicted needs */
 	float z;                     /* NormalQuantile(wlm.grant_quantile) */
 	float part = 1;              /* of the memory lacked under the session's own setting: 0 = leave it, 1 = all */
+	int most_workers = -1;       /* of each Gather; negative = as planned */
 	bool may_raise;              /* false: the user chose work_mem himself (HAZARDS G6) */
 	bool may_lower = false;      /* below the session's setting, where max_query_kb asks for it */
 	bool per_operator = true;    /* false: one work_mem for all operators */
@@ -49,6 +50,7 @@ struct OperatorGrant {
 };
 
 struct Grant {
+	int64_t session_work_mem_kb; /* GrantLimits' */
 	int64_t work_mem_kb;         /* for the whole query: what Parallel Hash and all without a limit of their own find */
 	int64_t reservation_kb;      /* what admission should count */
 	bool raises;                 /* work_mem_kb differs from the session's */

@@ -14,9 +14,6 @@ namespace wlm {
 
 namespace {
 
-/* Allocation is in powers of two in places (hash tables, tuplesort's array): leave room for it. */
-constexpr double kHeadroom = 1.15;
-
 /* ExecChooseHashTableSize keeps 2 % of the limit for skewed values. */
 constexpr double kSkewRoom = 1.03;
 
@@ -74,14 +71,17 @@ void FindNeed(const PlanGraph &graph, const Forecast &forecast, const GrantLimit
 	const Estimate &estimate = forecast.memory[slot];
 	/* a parallel hash table is one for all, with the limits of all pooled */
 	const bool pooled = memory == MemoryClass::kParallelHash;
-	const double processes = std::max(1.0f, node.processes);
+	need->whole = memory == MemoryClass::kSort || memory == MemoryClass::kIncrementalSort || memory == MemoryClass::kTuplestore;
+	const double planned = std::max(1.0f, node.processes);
+	const double processes = limits.most_workers >= 0 ? std::min(planned, limits.most_workers + 1.0) : planned;
+	/* fewer processes have more rows each to sort; a table of groups or a hash table that each builds alone does not grow */
+	const double share = need->whole ? planned / processes : 1;
 
-	need->need_kb = estimate.HasOpinion() ? Finite(static_cast<double>(estimate.At(limits.z)) * kHeadroom * limits.need_factor) : 0;
+	need->need_kb = estimate.HasOpinion() ? Finite(static_cast<double>(estimate.At(limits.z)) * kHeadroom * share * limits.need_factor) : 0;
 	need->multiplier = LimitMultiplier(memory, limits.hash_mem_multiplier) * (pooled ? processes : 1.0);
 	need->processes = std::max(1.0f, node.fold_count) * (pooled ? 1.0 : processes);
 	need->session_kb = static_cast<double>(limits.session_work_mem_kb) * need->multiplier;
 	need->most_kb = std::max(static_cast<double>(limits.max_work_mem_kb) * need->multiplier, need->session_kb);
-	need->whole = memory == MemoryClass::kSort || memory == MemoryClass::kIncrementalSort || memory == MemoryClass::kTuplestore;
 	need->unlimited = memory == MemoryClass::kUnbounded;
 	need->lowerable = need->need_kb > 0 && memory != MemoryClass::kBitmap && !need->unlimited;
 

@@ -12,6 +12,9 @@
 
 namespace wlm {
 
+/* Allocation is in powers of two in places (hash tables, tuplesort's array): leave room for it. */
+inline constexpr double kHeadroom = 1.15;
+
 /* What an executor needs beside its operators: expression states, slots, catalog caches. */
 inline constexpr double kBaseKb = 512;
 

@@ -15,6 +15,7 @@
 namespace wlm {
 
 inline constexpr float kOutcomeDecay = 1 - 1 / 30.0f; /* about the last 30 count */
+inline constexpr int kLeastRuns = 3;                  /* of what is compared */
 
 /* Weight that this many outcomes have. */
 inline float WeightOfRuns(int runs) noexcept

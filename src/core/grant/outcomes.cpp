@@ -30,7 +30,6 @@ constexpr float kPriorRuns = 1;
 constexpr float kSlower = 0.05f;             /* less is not worth a decision */
 constexpr float kNotSlower = 0.02f;
 constexpr float kUnknownVariance = 0.04f;    /* of a level's difference without any outcome */
-constexpr int kLeastRuns = 3;
 
 float TotalNeed(const Grant &grant, int i) noexcept
 {
@@ -44,30 +43,10 @@ float LimitPerKb(const OperatorGrant &op) noexcept
 	return std::max(op.processes, 1.0f) * multiplier;
 }
 
-/*
- * The session's own work_mem, found again as the one under which lacking_kb lacks. If operators take turns, more than that
- * lacks in all and this comes out too high: then fewer spill in the prior, which errs towards no difference.
- */
-float OwnWorkMem(const Grant &grant) noexcept
-{
-	float low = 0;
-	float high = 0;
-	for (int i = 0; i < grant.num_operators; i++)
-		high = std::max(high, TotalNeed(grant, i) / LimitPerKb(grant.operators[i]));
-	for (int step = 0; step < 16; step++) {
-		const float middle = (low + high) / 2;
-		float lacking = 0;
-		for (int i = 0; i < grant.num_operators; i++)
-			lacking += std::max(TotalNeed(grant, i) - middle * LimitPerKb(grant.operators[i]), 0.0f);
-		(lacking > grant.lacking_kb ? low : high) = middle;
-	}
-	return high;
-}
-
 /* kB of temporary files under the session's own setting: as experts say, else about what lacks. */
 float OwnTempKb(const Forecast &forecast, const Grant &grant) noexcept
 {
-	const float own_kb = OwnWorkMem(grant);
+	const float own_kb = static_cast<float>(grant.session_work_mem_kb);
 	float total = 0;
 	bool known = false;
 	for (int i = 0; i < grant.num_operators; i++) {

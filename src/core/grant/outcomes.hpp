@@ -43,7 +43,7 @@ struct OutcomeMoments {
 /* SQL Server's rules for what a template is granted. */
 struct GrantGuard {
 	float kept_kb;         /* total of the last grant, all operators; 0 = none yet */
-	float used_kb;         /* peak of the last execution */
+	float used_kb;         /* by all operators of the last execution */
 	int8_t direction;      /* of the last change: -1, 0, +1 */
 	uint8_t flips;         /* changes of direction; at kMostFlips the grant stays */
 	uint8_t padding[2];

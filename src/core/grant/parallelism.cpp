@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/grant/outcome_moments.hpp"
 #include "core/predict/scalability.hpp"
 
 namespace wlm {
@@ -21,8 +22,7 @@ constexpr double kLeastGain = 0.03;
 constexpr float kOptimism = 1.645f;
 
 constexpr float kBusy = 0.8f;         /* of the machine: below, processors are there for whoever takes them */
-constexpr float kLeastOutcomes = 3;   /* runs with fewer workers before they are judged */
-constexpr double kLeastHarm = 0.1;    /* of ln(time): less is not worth a change */
+constexpr float kLeastHarm = 0.1f;    /* of ln(time): less is not worth a change */
 
 /* The last worker goes as long as hardly anything is lost, even if the query scales better than thought. */
 int WorthTheirProcess(const Forecast &forecast, int planned) noexcept
@@ -53,15 +53,14 @@ int FairWorkers(const Forecast &forecast, int planned, const ParallelLoad &load)
 /* ln(actual / predicted) is worse with fewer workers than as planned, by more than noise. */
 bool WasSlower(const GrantOutcomes *outcomes) noexcept
 {
-	if (outcomes == nullptr || !(outcomes->fewer_workers.weight >= kLeastOutcomes))
+	if (outcomes == nullptr || !HasRuns(outcomes->fewer_workers, kLeastRuns))
 		return false;
-	const OutcomeMoments &fewer = outcomes->fewer_workers;
-	const OutcomeMoments &planned = outcomes->as_planned;
-	const bool compared = planned.weight > 0;
 	/* without a run as planned, what was predicted stands for it */
-	const double usual = compared ? planned.mean : 0;
-	const double variance = fewer.variance / fewer.weight + (compared ? planned.variance / std::max(planned.weight, 1.0f) : 0);
-	return fewer.mean - usual > std::max(kLeastHarm, 2 * std::sqrt(std::max(variance, 0.0)));
+	OutcomeMoments planned = outcomes->as_planned;
+	if (!(planned.weight > 0))
+		planned = {1, 0, 0};
+	const OutcomeDifference difference = Compare(outcomes->fewer_workers, planned);
+	return difference.mean > std::max(kLeastHarm, 2 * difference.error);
 }
 
 }  // namespace
@@ -86,9 +85,11 @@ WorkerChoice ChooseWorkers(const Forecast &forecast, int planned, const Parallel
 	const int workers = std::min(worth, fair);
 	if (workers == planned)
 		return {planned, WorkerReason::kAsPlanned};
+	if (fair < worth)
+		return {workers, WorkerReason::kLoad};
 	if (WasSlower(outcomes))
 		return {planned, WorkerReason::kWithdrawn};
-	return {workers, fair < worth ? WorkerReason::kLoad : WorkerReason::kScalability};
+	return {workers, WorkerReason::kScalability};
 }
 
 }  // namespace wlm

@@ -3,8 +3,8 @@
  *
  * With how many of its planned workers a query should run: fewer where the
  * predicted speed-up of the last ones is not worth a process, or where others
- * need the processors; never more than planned. A reduction that made queries of
- * this template slower than predicted for it is withdrawn.
+ * need the processors; never more than planned. A reduction for want of
+ * speed-up that made this template slower than planned is withdrawn; one for load ends with the load.
  */
 #pragma once
 

@@ -9,7 +9,9 @@
 
 #include "core/grant/choose_level.hpp"
 #include "core/grant/keyed_store.hpp"
+#include "core/grant/needs.hpp"
 #include "core/grant/outcome_moments.hpp"
+#include "core/grant/parallelism.hpp"
 #include "core/learn/censoring.hpp"
 #include "core/predict/log_scale.hpp"
 
@@ -22,7 +24,6 @@ using Table = KeyedStore<GrantOutcomeStore, GrantOutcomes, &GrantOutcomes::templ
 constexpr float kBetter = 0.03f;          /* in ln: beside so many standard errors, for another level to be preferred */
 constexpr float kErrorsDown = 1;
 constexpr float kErrorsUp = 2;            /* what was given up comes back only when it is sure to be better */
-constexpr int kLeastRuns = 3;
 /*
  * What is not tried grows old by this with each run of another level, so that a new trial counts; but it is not forgotten.
  * Since load is told apart by what the level in use takes, only trials tell levels apart, however often that level runs.
@@ -50,9 +51,10 @@ bool SpilledAny(const Experience &experience) noexcept
 	return false;
 }
 
-/* Sums over operators and processes: the limits at the end as far as they were wanted, and the needs. */
+/* Sums over operators and processes: the limits at the end as far as they were wanted, what was used, and the needs. */
 struct Totals {
 	float granted_kb;
+	float used_kb;
 	float needed_kb;
 };
 Totals TotalsOf(const Experience &experience) noexcept
@@ -64,7 +66,9 @@ Totals TotalsOf(const Experience &experience) noexcept
 		const float needed = (op.flags & kObserved) && IsQuantity(op.needed_kb) ? op.needed_kb : 0;
 		const float limit = std::max(IsQuantity(op.granted_kb) ? op.granted_kb : 0, IsQuantity(op.grown_kb) ? op.grown_kb : 0);
 		const float predicted = IsUsable(op.mixture) ? std::exp(std::clamp(op.mixture.LogAt(kWantedZ), kLeastLogKb, kMostLogKb)) : 0;
-		totals.granted_kb += processes * std::min(limit, std::max(predicted, needed));
+		const float wanted = static_cast<float>(kHeadroom) * predicted;
+		totals.granted_kb += processes * std::min(limit, std::max(wanted, needed));
+		totals.used_kb += processes * ((op.flags & kObserved) && IsQuantity(op.peak_kb) ? op.peak_kb : 0);
 		totals.needed_kb += processes * needed;
 	}
 	return totals;
@@ -81,7 +85,7 @@ void NoteGuard(GrantGuard *guard, const Experience &experience) noexcept
 		return;
 	if (SpilledAny(experience))
 		size = std::clamp(totals.needed_kb, size, kMostGrowth * size);
-	guard->used_kb = IsQuantity(experience.query_memory_kb) ? experience.query_memory_kb : 0;
+	guard->used_kb = totals.used_kb;
 	if (guard->kept_kb > 0) {
 		const float change = size / guard->kept_kb;
 		const int8_t direction = change > 1 + kSteady ? 1 : change < 1 - kSteady ? -1 : 0;
@@ -103,6 +107,9 @@ void NoteWorkers(GrantOutcomes *entry, const Experience &experience) noexcept
 	    experience.workers_launched < std::min(experience.workers_granted, experience.workers_planned))
 		return;
 	const bool fewer = experience.applied && experience.workers_granted < experience.workers_planned;
+	/* fewer because others needed the processors: slower because of them, too, and over with the load */
+	if (fewer && experience.worker_reason != static_cast<uint8_t>(WorkerReason::kScalability))
+		return;
 	FoldOutcome(fewer ? &entry->fewer_workers : &entry->as_planned, LogMs(experience.time_ms) - experience.time.mean);
 }
 

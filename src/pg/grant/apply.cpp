@@ -48,15 +48,15 @@ bool ReadsAtStart(NodeKind kind) { return kind == NodeKind::kCteScan || kind == 
 
 int WorkMemAtStart(const ManagedQuery *query)
 {
-	float start = static_cast<float>(BaseWorkMem(query));
+	double start = BaseWorkMem(query);
 
 	for (int i = 0; query->applied && query->grant.adjusts && i < query->grant.num_operators; i++) {
 		const OperatorGrant &granted = query->grant.operators[i];
 		const int slot = granted.memory_slot;
 		if (slot >= 0 && slot < query->experience.num_operators && ReadsAtStart(query->experience.operators[slot].kind))
-			start = std::max(start, granted.work_mem_kb);
+			start = std::max(start, static_cast<double>(granted.work_mem_kb));
 	}
-	return static_cast<int>(std::min(start, static_cast<float>(MAX_KILOBYTES)));
+	return static_cast<int>(std::min(start, static_cast<double>(MAX_KILOBYTES)));
 }
 
 /* Whether work_mem is ours for a stretch of the query, the same value or not. */

@@ -238,9 +238,10 @@ TupleTableSlot *RunHashAgg(NodeEntry *entry, PlanState *state)
 int32 LimitOf(const NodeGrants *grants, const PlanState *state)
 {
 	const uint8 slot = SlotOfNode(grants, state);
-	const float limit_kb = slot != kNoSlot ? grants->limits[slot].work_mem_kb : 0;
+	/* as double: float rounds the largest setting up, beyond what an int holds */
+	const double limit_kb = slot != kNoSlot ? static_cast<double>(grants->limits[slot].work_mem_kb) : 0;
 
-	return limit_kb >= 64 ? static_cast<int32>(std::min(limit_kb, static_cast<float>(MAX_KILOBYTES))) : grants->base_kb;
+	return limit_kb >= 64 ? static_cast<int32>(std::min(limit_kb, static_cast<double>(MAX_KILOBYTES))) : grants->base_kb;
 }
 
 /* The largest of the bitmaps below, which are all alive together. */

@@ -54,6 +54,23 @@ WorkerChoice DecideWorkers(const PlanGraph &graph, const Forecast &forecast, con
 	return ChooseWorkers(forecast, planned, load, outcomes);
 }
 
+/* What the template keeps, unless it fits the session's own limits: then there is no grant to keep. */
+void ApplyGuard(const PlanGraph &graph, const Forecast &forecast, const GrantGuard &guard, GrantDecision *decision)
+{
+	GrantLimits &limits = decision->limits;
+	const double need_factor = limits.need_factor;
+	const float factor = GuardFactor(guard, TotalKb(decision->grant));
+
+	if (!(factor > 1))
+		return;
+	limits.need_factor = need_factor * static_cast<double>(factor);
+	ComputeGrant(graph, forecast, limits, &decision->grant);
+	if (decision->grant.lacking_kb > 0)
+		return;
+	limits.need_factor = need_factor;
+	ComputeGrant(graph, forecast, limits, &decision->grant);
+}
+
 }  // namespace
 
 void DecideGrant(const PlannedStmt *statement, const PlanGraph &graph, const Forecast &forecast, int queue, bool may_release,
@@ -70,14 +87,12 @@ void DecideGrant(const PlannedStmt *statement, const PlanGraph &graph, const For
 		decision->outcomes.template_fingerprint = 0;
 	const GrantOutcomes *outcomes = decision->outcomes.template_fingerprint != 0 ? &decision->outcomes : nullptr;
 
+	decision->workers = DecideWorkers(graph, forecast, outcomes);
+	if (decision->workers.reason == WorkerReason::kScalability || decision->workers.reason == WorkerReason::kLoad)
+		limits.most_workers = decision->workers.workers;
 	ComputeGrant(graph, forecast, limits, &decision->grant);
-	if (outcomes != nullptr && decision->grant.lacking_kb > 0) {
-		const float factor = GuardFactor(outcomes->guard, TotalKb(decision->grant));
-		if (factor > 1) {
-			limits.need_factor *= static_cast<double>(factor);
-			ComputeGrant(graph, forecast, limits, &decision->grant);
-		}
-	}
+	if (outcomes != nullptr)
+		ApplyGuard(graph, forecast, outcomes->guard, decision);
 
 	PredictCurve(outcomes, graph, forecast, decision->grant, &decision->curve);
 	decision->choice = ChooseLevel(decision->curve, outcomes, decision->grant.lacking_kb, setting::explore_rate,
@@ -86,7 +101,6 @@ void DecideGrant(const PlannedStmt *statement, const PlanGraph &graph, const For
 		limits.part = decision->choice.part;
 		ComputeGrant(graph, forecast, limits, &decision->grant);
 	}
-	decision->workers = DecideWorkers(graph, forecast, outcomes);
 }
 
 void ShrinkGrant(const PlanGraph &graph, const Forecast &forecast, int64 max_query_kb, GrantDecision *decision)
