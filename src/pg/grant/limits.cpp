@@ -12,8 +12,8 @@
  *   HashAgg              when it is initialised, and again for each batch that it reads back
  *   Memoize              when it is initialised
  *   BitmapHeapScan       (its BitmapIndexScans' limit) at the first call of each scan
- *   FunctionScan, TableFuncScan   at the first call
- * CTEs and recursive unions read it while they are initialised: apply.cpp. Parallel Hash must find the same value in
+ *   FunctionScan, TableFuncScan   at the first call of each scan
+ * CTEs read it while they are initialised: apply.cpp. Parallel Hash must find the same value in
  * all its participants, hashed sub-plans and SetOp cannot spill: the query's value for all of them.
  *
  * Handlers install what they need on their inputs when they open their window, not before: by then
@@ -92,6 +92,13 @@ void LeaveInput(NodeEntry *parent, PlanState *input, NodeHandler handler)
 
 	if (entry != nullptr && entry->parent == parent && entry->as_child == handler)
 		SetChildHandler(entry, nullptr, nullptr);
+}
+
+bool IsWatched(const NodeEntry *parent, const PlanState *input)
+{
+	const NodeEntry *const entry = FindEntry(input);
+
+	return entry != nullptr && entry->parent == parent && entry->as_child != nullptr;
 }
 
 bool HasParameters(const PlanState *state) { return !bms_is_empty(state->plan->allParam); }
@@ -209,7 +216,8 @@ TupleTableSlot *RunOnce(NodeEntry *entry, PlanState *state)
 	OpenWindow(entry);
 	TupleTableSlot *const slot = entry->real(state);
 	CloseWindow(entry);
-	SetNodeHandler(entry, nullptr);
+	if (!entry->may_rescan || !HasParameters(state))
+		SetNodeHandler(entry, nullptr);
 	return slot;
 }
 
@@ -220,7 +228,8 @@ TupleTableSlot *RunHashAgg(NodeEntry *entry, PlanState *state)
 
 	if (agg->hash_batches != NIL)
 		OpenWindow(entry);
-	else if (!agg->table_filled && WatchesRows(entry->grants))
+	else if (!agg->table_filled && WatchesRows(entry->grants) && (!entry->built || agg->aggstrategy == AGG_HASHED) &&
+	         !IsWatched(entry, outerPlanState(state)))
 		WatchFeed(entry, outerPlanState(state), FeedAgg);
 	TupleTableSlot *const slot = entry->real(state);
 	CloseWindow(entry); /* FeedAgg opens it as well, at the end of the input */
@@ -309,6 +318,9 @@ NodeEntry *AddNode(NodeGrants *grants, PlanState *state, int32 limit_kb, bool ma
 	return entry;
 }
 
+/* Of nodes that call functions inside of their window: never less than these would find without it. */
+int32 LimitAtLeastBase(const NodeGrants *grants, const PlanState *state) { return std::max(LimitOf(grants, state), grants->base_kb); }
+
 /* A node whose only wish is a window. */
 void AddWindow(NodeGrants *grants, PlanState *state, int32 limit_kb, bool may_rescan, NodeHandler handler)
 {
@@ -367,7 +379,7 @@ void AttachAgg(NodeGrants *grants, PlanState *state, bool may_rescan)
 	if ((agg->aggstrategy != AGG_HASHED && agg->aggstrategy != AGG_MIXED) || agg->hash_metacxt == nullptr) {
 		const PlanState *const sort = SortsInGroups(agg) ? SortBelow(state) : nullptr;
 		if (sort != nullptr)
-			AddWindow(grants, state, LimitOf(grants, sort), may_rescan, RunByGroups);
+			AddWindow(grants, state, LimitAtLeastBase(grants, sort), may_rescan, RunByGroups);
 		return;
 	}
 	const int32 limit_kb = LimitOf(grants, state);
@@ -424,12 +436,12 @@ void AttachNode(NodeGrants *grants, PlanState *state, bool may_rescan)
 		case T_IncrementalSortState:
 			AddWindow(grants, state, LimitOf(grants, state), may_rescan, RunIncrementalSort);
 			break;
-		case T_WindowAggState: AddWindow(grants, state, LimitOf(grants, state), may_rescan, RunByGroups); break;
+		case T_WindowAggState: AddWindow(grants, state, LimitAtLeastBase(grants, state), may_rescan, RunByGroups); break;
 		case T_BitmapHeapScanState:
 			AddWindow(grants, state, BitmapLimit(grants, outerPlanState(state)), may_rescan, RunBitmapHeapScan);
 			break;
 		case T_FunctionScanState:
-		case T_TableFuncScanState: AddWindow(grants, state, LimitOf(grants, state), may_rescan, RunOnce); break;
+		case T_TableFuncScanState: AddWindow(grants, state, LimitAtLeastBase(grants, state), may_rescan, RunOnce); break;
 		default: break;
 	}
 }

@@ -100,6 +100,8 @@ void Walk(PlanState *state, bool may_rescan, Visit visit, void *context)
 	}
 }
 
+bool instruments_later = false;
+
 /* Backward and rewound scans run everything again. */
 bool IsRewindable(const EState *estate)
 {
@@ -201,7 +203,11 @@ void AttachNodeGrants(ManagedQuery *query)
 	QueryDesc *const query_desc = query->query_desc;
 
 	/* some module below has asked for instrumentation of its own */
-	if (query_desc->instrument_options != (query->sampled ? INSTRUMENT_ROWS : 0) || IsRewindable(query_desc->estate))
+	if (query_desc->instrument_options != (query->sampled ? INSTRUMENT_ROWS : 0)) {
+		instruments_later |= query->may_release;
+		query->may_release = false;
+	}
+	if (IsRewindable(query_desc->estate))
 		query->may_release = false;
 	if (!query->applied || query_desc->planstate == nullptr)
 		return;
@@ -223,6 +229,8 @@ void AttachNodeGrants(ManagedQuery *query)
 		PublishLimits(query, grants);
 	query->nodes = grants;
 }
+
+bool InstrumentsLater() { return instruments_later; }
 
 void AttachWorkerGrants(QueryDesc *query_desc)
 {

@@ -26,6 +26,12 @@ void PrepareNodeGrants(ManagedQuery *query, int instrumented);
 /* After standard_ExecutorStart. Allocates in es_query_cxt; may raise only for want of memory. */
 void AttachNodeGrants(ManagedQuery *query);
 
+/*
+ * Whether another module has been seen to ask for instrumentation after us: then memory is freed in no query of this process, and
+ * no grant must count on it.
+ */
+bool InstrumentsLater();
+
 /* ExecutorRun of a parallel worker: finds its leader's limits by wlm.query_serial. */
 void AttachWorkerGrants(QueryDesc *query_desc);
 

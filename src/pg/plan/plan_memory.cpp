@@ -133,6 +133,25 @@ float PlannedFor(const PlannedStmt *statement)
 	return noted.key == key ? static_cast<float>(noted.kb) : 0;
 }
 
+namespace {
+
+/* A trial goes on with what the learner has heard of, in batches: until then another reset would plan the same again. */
+bool IsNews(uint64 key, uint32 executions)
+{
+	static struct {
+		uint64 key;
+		uint32 executions;
+	} seen[16];
+	auto &last = seen[key % lengthof(seen)];
+
+	if (last.key == key && last.executions == executions)
+		return false;
+	last = {key, executions};
+	return true;
+}
+
+}  // namespace
+
 void ReviewPlan(const PlannedStmt *statement)
 {
 	const uint64 key = StatementKey(static_cast<uint64>(statement->queryId), MyDatabaseId);
@@ -145,7 +164,7 @@ void ReviewPlan(const PlannedStmt *statement)
 	/* One execution is all that a trial asks for; what was accepted may stay. */
 	const bool stale = otherwise ? entry.trial != PlanTrial::kAccepted || !MayPlanOtherwise()
 	                             : MayPlanOtherwise() && WorkMemToPlanWith(entry, work_mem, setting::explore_rate) != 0;
-	if (stale)
+	if (stale && IsNews(key, entry.executions))
 		ResetPlanCache();
 }
 

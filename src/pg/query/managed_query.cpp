@@ -28,6 +28,7 @@ extern "C" {
 
 #include "core/grant/totals.hpp"
 #include "pg/compat.hpp"
+#include "pg/grant/nodes.hpp"
 #include "pg/guard.hpp"
 #include "pg/observe/observe.hpp"
 #include "pg/plan/plan_memory.hpp"
@@ -214,13 +215,33 @@ int64 ReservedAfterWait(QueryHandle handle)
 /* Operators' memory can be freed as phases end if nobody rewinds the query, and nobody but us looks at it afterwards. */
 bool MayRelease(const QueryDesc *query_desc, int eflags)
 {
-	return (eflags & (EXEC_FLAG_REWIND | EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK)) == 0 && query_desc->instrument_options == 0;
+	return (eflags & (EXEC_FLAG_REWIND | EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK)) == 0 && query_desc->instrument_options == 0 &&
+	       !InstrumentsLater();
+}
+
+/*
+ * Never what a user would write: so that what a function inside the query SETs can be told from what was granted, which is
+ * taken back afterwards.
+ */
+template <typename Number>
+Number NotRound(Number work_mem_kb, int64 session_kb)
+{
+	const int64 whole = static_cast<int64>(work_mem_kb);
+
+	if (whole == session_kb || whole % 1024 != 0)
+		return work_mem_kb;
+	return static_cast<Number>(whole > session_kb ? whole - 1 : whole + 1);
 }
 
 /* The grant as it is now, in the query. Only the query-level value is compared with the session's: a plan may want more. */
 void TakeGrant(ManagedQuery *query, const GrantDecision &decision)
 {
+	const int64 session_kb = query->session_work_mem_kb;
+
 	query->grant = decision.grant;
+	query->grant.work_mem_kb = NotRound(query->grant.work_mem_kb, session_kb);
+	for (int i = 0; i < query->grant.num_operators; i++)
+		query->grant.operators[i].work_mem_kb = NotRound(query->grant.operators[i].work_mem_kb, session_kb);
 	query->grant.raises = query->grant.work_mem_kb != query->session_work_mem_kb;
 }
 

@@ -147,7 +147,9 @@ void SettleStop(const ManagedQuery *query)
 	if (likely(posted == kNoQuery) || posted != query->handle)
 		return;
 	posted = kNoQuery;
-	QueryCancelPending = false;
+	/* these have come meanwhile, and are not ours to clear */
+	if (!get_timeout_indicator(STATEMENT_TIMEOUT, false) && !get_timeout_indicator(LOCK_TIMEOUT, false))
+		QueryCancelPending = false;
 }
 
 void ForgetStop(const ManagedQuery *query)

@@ -95,6 +95,30 @@ void TakeBackIdleSlots(Launcher *launcher, double now_ms)
 	}
 }
 
+/*
+ * A command that builds indexes reserves before it has its locks. While it waits for one, what it reserved is lent to others;
+ * afterwards it is reserved again, if it is still there.
+ */
+void LendWhileWaitingForLocks(double now_ms)
+{
+	StateLock lock;
+
+	for (QueryHandle handle = 0; policy->num_active() > 0 && handle < policy->max_queries(); handle++) {
+		const QueryView view = policy->View(handle);
+		const QuerySlot &slot = query_slots[handle];
+
+		if (view.state != QueryState::kRunning || view.lane != Lane::kMaintenance || slot.pid == 0)
+			continue;
+		/* read without its lock: a tick early or late does not matter */
+		const bool waits = GetPGProcByNumber(slot.procno)->waitStatus == PROC_WAIT_STATUS_WAITING;
+		const int64 wanted_kb = static_cast<int64>(slot.granted_kb);
+		if (waits && view.reserved_kb > 0)
+			policy->Reserve(handle, 0, now_ms);
+		else if (!waits && view.reserved_kb == 0 && wanted_kb > 0)
+			policy->Grow(handle, wanted_kb, wanted_kb, now_ms);
+	}
+}
+
 void Tick(Launcher *launcher)
 {
 	const double now_ms = NowMs();
@@ -106,6 +130,7 @@ void Tick(Launcher *launcher)
 		policy->Tick(now_ms, saturation);
 	}
 	TakeBackIdleSlots(launcher, now_ms);
+	LendWhileWaitingForLocks(now_ms);
 	ForceBlockers();
 	launcher->ticked_ms = now_ms;
 }
