@@ -176,11 +176,11 @@ TEST(ChooseLevel, Schedule)
 {
 	Simulation simulation;
 	simulation.Begin(500, {0, -0.3, -0.5, -0.7}, 0.1, 1);
-	EXPECT_EQ(ExploredOf(&simulation, 0.05, 20), (std::vector<int>{3, 7, 12, 18}));
+	EXPECT_EQ(ExploredOf(&simulation, 0.05, 20), (std::vector<int>{5, 9, 13, 17}));
 	EXPECT_EQ(simulation.Choose(0).reason, LevelReason::kProven);
 	/* settled: every 4 / 0.05 */
 	simulation.Begin(500, {0, -0.3, -0.5, -0.7}, 0.1, 1);
-	EXPECT_EQ(ExploredOf(&simulation, 0.05, 300), (std::vector<int>{3, 7, 12, 18, 98, 178, 258}));
+	EXPECT_EQ(ExploredOf(&simulation, 0.05, 300), (std::vector<int>{5, 9, 13, 17, 97, 177, 257}));
 	simulation.Begin(500, {0, -0.3, -0.5, -0.7}, 0.1, 1);
 	EXPECT_TRUE(ExploredOf(&simulation, 0, 300).empty());
 	simulation.Begin(500, {0, -0.3, -0.5, -0.7}, 0.1, 1);

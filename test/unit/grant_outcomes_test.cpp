@@ -268,6 +268,7 @@ class GrantCurveTest : public GrantOutcomesTest {
 		forecast_.num_memory_nodes = 2;
 		grant_.num_operators = 2;
 		grant_.lacking_kb = 46000;
+		grant_.session_work_mem_kb = 4000;
 		for (int i = 0; i < 2; i++) {
 			grant_.operators[i].memory_slot = static_cast<int16_t>(i);
 			grant_.operators[i].processes = 1;

@@ -394,6 +394,25 @@ TEST_F(GrantTest, WorkersAndFoldedMembersCountEach)
 	EXPECT_EQ(Compute().operators[0].processes, 20);
 }
 
+TEST_F(JoinGrantTest, ASortHasRoomAboveItsNeedWhichIsNotCharged)
+{
+	Needs({10000, 20000});
+	const Grant tight = Compute();
+	limits.ceiling = 4;
+	Grant grant = Compute();
+	EXPECT_NEAR(grant.operators[0].limit_kb, 46000, 1);
+	EXPECT_EQ(grant.operators[1].limit_kb, tight.operators[1].limit_kb); /* a hash table can grow */
+	EXPECT_EQ(grant.reservation_kb, tight.reservation_kb);
+	EXPECT_EQ(grant.coverage, tight.coverage);
+	Needs({2000, 20000}); /* fits, but perhaps it does not */
+	EXPECT_NEAR(Compute().operators[0].limit_kb, 9200, 1);
+	limits.max_work_mem_kb = 20000;
+	Needs({10000, 20000});
+	EXPECT_EQ(Compute().operators[0].limit_kb, 20000);
+	limits.part = 0;
+	EXPECT_EQ(Compute().operators[0].limit_kb, 4096);
+}
+
 TEST_F(GrantTest, AParallelHashGetsTheQuerysWorkMem)
 {
 	const int16_t gather = plan.Add(kNoNode, NodeKind::kGather);

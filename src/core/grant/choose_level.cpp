@@ -25,7 +25,8 @@ constexpr int kCounterpartRuns = 4;        /* of what the chosen level is judged
 constexpr float kLongMs = 10000;           /* tried only with reason */
 constexpr float kSurprise = 0.2f;          /* of ln(actual / predicted), beside two standard errors: a reason */
 constexpr double kFullRate = 0.05;         /* of exploration, from which the first executions are explored as below */
-constexpr uint32_t kFirstExplored = 3;
+constexpr uint32_t kFirstExplored = 5;
+constexpr uint32_t kYoungGap = 4;
 constexpr uint32_t kYoung = 20;            /* executions */
 constexpr double kSettledGap = 4;          /* times 1 / explore_rate */
 
@@ -103,14 +104,14 @@ bool Settled(const GrantOutcomes &outcomes, const GrantCurve &curve, int chosen,
 	return distance > 2 * difference.error || distance + 2 * difference.error < kSettledWithin;
 }
 
-/* Executions from one trial to the next: the first are the 3rd, 7th, 12th and 18th. */
+/* Executions from one trial to the next: the first are the 5th, 9th, 13th and 17th: many templates are not seen more often than that. */
 uint32_t GapAfter(const GrantOutcomes &outcomes, double rate, bool settled) noexcept
 {
 	constexpr double kMostGap = 1e6;
 	double gap;
 	if (outcomes.executions < kYoung) {
 		const uint32_t last = outcomes.explored_at;
-		gap = (last >= 12 ? 6 : last >= 7 ? 5 : last > 0 ? 4 : kFirstExplored) * std::max(kFullRate / rate, 1.0);
+		gap = (last > 0 ? kYoungGap : kFirstExplored) * std::max(kFullRate / rate, 1.0);
 	}
 	else
 		gap = std::max(1 / rate, 2.0) * (settled ? kSettledGap : 1);

@@ -143,6 +143,8 @@ void ComputeGrant(const PlanGraph &graph, const Forecast &forecast, const GrantL
 			LowerOperators(&split, together);
 		if (limits.part > 0)
 			RaiseOperators(&split, together);
+		if (limits.part >= 1 && limits.ceiling > 1)
+			LiftCeilings(&split, together, static_cast<double>(limits.ceiling));
 		if (together != 0)
 			grant->work_mem_kb = static_cast<int64_t>(split.work_mem_kb[std::countr_zero(together)]);
 	}

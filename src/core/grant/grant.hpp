@@ -31,6 +31,7 @@ struct GrantLimits {
 	double need_factor = 1;      /* on predicted needs */
 	float z;                     /* NormalQuantile(wlm.grant_quantile) */
 	float part = 1;              /* of the memory lacked under the session's own setting: 0 = leave it, 1 = all */
+	float ceiling = 1;           /* what cannot grow once it has begun may have this times its need, uncharged until it is used */
 	int most_workers = -1;       /* of each Gather; negative = as planned */
 	bool may_raise;              /* false: the user chose work_mem himself (HAZARDS G6) */
 	bool may_lower = false;      /* below the session's setting, where max_query_kb asks for it */

@@ -68,6 +68,10 @@ void NoteBuilt(GrantLedger *ledger, int slot, float used_kb) noexcept
 {
 	if (!IsSlot(*ledger, slot))
 		return;
+	const bool built = (ledger->built >> slot & 1) != 0;
+	const float charged = ledger->charge_kb[slot] * (built ? 1 : ledger->scale);
+	/* a ceiling may be above what was charged for it */
+	ledger->grown_kb += std::max(Clean(used_kb) - charged, 0.0f);
 	ledger->built |= SlotSet{1} << slot;
 	ledger->charge_kb[slot] = Clean(used_kb);
 }

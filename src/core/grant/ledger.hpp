@@ -22,7 +22,7 @@ struct GrantLedger {
 	int64_t opened_kb;                  /* reservation at the start */
 	float base_kb;                      /* beside operators */
 	float scale;                        /* opened_kb against the sum of charges at the fullest moment: a quantile of the sum is less */
-	float grown_kb;                     /* in all, of operators not built yet or built */
+	float grown_kb;                     /* beyond what was expected: by growth, or found when built */
 	int16_t num_slots;
 	SlotSet built;                      /* charged by use */
 	SlotSet released;

@@ -80,16 +80,15 @@ WorkerChoice ChooseWorkers(const Forecast &forecast, int planned, const Parallel
 {
 	if (planned <= 0)
 		return {0, WorkerReason::kAsPlanned};
-	const int worth = WorthTheirProcess(forecast, planned);
+	const int useful = WorthTheirProcess(forecast, planned);
+	const bool withdrawn = useful < planned && WasSlower(outcomes);
+	const int worth = withdrawn ? planned : useful;
 	const int fair = FairWorkers(forecast, planned, load);
-	const int workers = std::min(worth, fair);
-	if (workers == planned)
-		return {planned, WorkerReason::kAsPlanned};
 	if (fair < worth)
-		return {workers, WorkerReason::kLoad};
-	if (WasSlower(outcomes))
-		return {planned, WorkerReason::kWithdrawn};
-	return {workers, WorkerReason::kScalability};
+		return {fair, WorkerReason::kLoad};
+	if (worth < planned)
+		return {worth, WorkerReason::kScalability};
+	return {planned, withdrawn ? WorkerReason::kWithdrawn : WorkerReason::kAsPlanned};
 }
 
 }  // namespace wlm

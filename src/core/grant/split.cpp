@@ -220,6 +220,20 @@ void LowerOperators(Split *split, SlotSet together) noexcept
 	}
 }
 
+void LiftCeilings(Split *split, SlotSet together, double ceiling) noexcept
+{
+	for (int slot = 0; slot < split->num_operators; slot++) {
+		const OperatorNeed &need = split->needs[slot];
+		const bool has_enough = need.need_kb > 0 && LimitKb(need, split->work_mem_kb[slot]) >= need.wanted_kb;
+		if ((together >> slot & 1) != 0 || !need.whole || !has_enough)
+			continue;
+		const double most = std::min(split->max_work_mem_kb, std::floor(split->share_kb / (need.processes * need.multiplier)));
+		const double target = std::min(std::ceil(ceiling * need.need_kb / need.multiplier), most);
+		if (target >= split->min_work_mem_kb)
+			split->work_mem_kb[slot] = std::max(split->work_mem_kb[slot], target);
+	}
+}
+
 void RaiseOperators(Split *split, SlotSet together) noexcept
 {
 	Item items[2 * (kMaxMemoryNodes + 1)];

@@ -37,6 +37,12 @@ void LowerOperators(Split *split, SlotSet together) noexcept;
 /* `together`: slots that must have the same work_mem; the others are raised one by one. */
 void RaiseOperators(Split *split, SlotSet together) noexcept;
 
+/*
+ * A sort or tuplestore cannot grow once it has begun, and a limit that is not used costs nothing: those that have what they
+ * need get `ceiling` times that, uncharged, within the share.
+ */
+void LiftCeilings(Split *split, SlotSet together, double ceiling) noexcept;
+
 /* Largest sum of `kb` (by slot, of all processes) over the moments. */
 double FullestKb(const Lifetimes &lifetimes, const double *kb) noexcept;
 

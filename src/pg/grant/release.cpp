@@ -230,7 +230,8 @@ void ChargeUse(NodeEntry *entry)
 	NoteBuilt(ledger, slot, grants->used_kb[slot] + static_cast<float>(others * static_cast<double>(ledger->charge_kb[slot])));
 }
 
-void LowerReservation(NodeGrants *grants)
+/* Down where enough is given back; up where an operator has used more than it was charged, which cannot be refused any more. */
+void FollowReservation(NodeGrants *grants)
 {
 	const ManagedQuery *const query = grants->query;
 
@@ -238,7 +239,10 @@ void LowerReservation(NodeGrants *grants)
 		return;
 	const int64 wanted_kb = ReservationKb(query->ledger);
 	const int64 returned_kb = grants->reserved_kb - wanted_kb;
-	if (returned_kb <= kLeastReturnKb || static_cast<double>(returned_kb) <= kLeastReturnPart * static_cast<double>(grants->reserved_kb))
+	const bool less = returned_kb > kLeastReturnKb &&
+		static_cast<double>(returned_kb) > kLeastReturnPart * static_cast<double>(grants->reserved_kb);
+	const bool more = returned_kb < -kLeastReturnKb;
+	if (!less && !more)
 		return;
 	{
 		StateLock lock;
@@ -289,7 +293,7 @@ void InputComplete(NodeEntry *entry)
 		if (releasing.slots != 0 && grants->query != nullptr)
 			NoteReleased(&grants->query->ledger, releasing.slots);
 	}
-	LowerReservation(grants);
+	FollowReservation(grants);
 }
 
 bool ReadReleased(const PlanState *state, OperatorReading *reading)

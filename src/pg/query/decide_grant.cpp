@@ -20,6 +20,9 @@ namespace {
 /* Memory is scarce while less than this part of the budget is free, or not twice what the query lacks. */
 constexpr double kScarcePart = 0.25;
 
+/* Of what a sort is predicted to need, while memory is not scarce: predictions are wrong by such factors. */
+constexpr float kCeiling = 4;
+
 bool IsScarce(float lacking_kb)
 {
 	const double free_kb = static_cast<double>(policy->free_kb());
@@ -83,6 +86,7 @@ void DecideGrant(const PlannedStmt *statement, const PlanGraph &graph, const For
 	if (limits.may_raise)
 		limits.session_work_mem_kb = std::max<int64>(limits.session_work_mem_kb, static_cast<int64>(PlannedFor(statement)));
 	limits.may_release = may_release && limits.per_operator;
+	limits.ceiling = limits.per_operator && !IsScarce(0) ? kCeiling : 1;
 	if (!forecast.has_opinion || !grant_outcomes->Find(graph.template_fingerprint, &decision->outcomes))
 		decision->outcomes.template_fingerprint = 0;
 	const GrantOutcomes *outcomes = decision->outcomes.template_fingerprint != 0 ? &decision->outcomes : nullptr;

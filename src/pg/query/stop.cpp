@@ -13,6 +13,8 @@
  */
 #include "pg/query/stop.hpp"
 
+#include <algorithm>
+
 extern "C" {
 #include "miscadmin.h"
 #include "utils/elog.h"
@@ -109,7 +111,8 @@ Numbers ReadNumbers(QueryHandle handle)
 
 	LWLockAcquire(shared->state_lock, LW_SHARED);
 	numbers.real_kb = static_cast<int64>(query_slots[handle].real_kb);
-	numbers.granted_kb = policy->View(handle).reserved_kb;
+	numbers.granted_kb = std::max(policy->View(handle).reserved_kb,
+	                              static_cast<int64>(query_slots[handle].granted_kb) + pg_atomic_read_u32(&query_slots[handle].grown_kb));
 	numbers.used_kb = shared->guard.used_kb;
 	numbers.limit_kb = shared->guard.limit_kb;
 	LWLockRelease(shared->state_lock);

@@ -120,7 +120,7 @@ bool MemoryGuard::AwaitsVictim(double now_ms)
 int32 MemoryGuard::FindCulpritAmongQueries(bool applied_only)
 {
 	for (int32 i = 0; i < num_queries_; i++)
-		guarded_[i] = GuardedQuery{.real_kb = queries_[i].real_kb, .granted_kb = queries_[i].reserved_kb,
+		guarded_[i] = GuardedQuery{.real_kb = queries_[i].real_kb, .granted_kb = queries_[i].granted_kb,
 		                           .stoppable = queries_[i].running && !queries_[i].asked && (queries_[i].applied || !applied_only)};
 	return FindCulprit({guarded_, static_cast<size_t>(num_queries_)});
 }
@@ -159,7 +159,7 @@ void MemoryGuard::Report(const MemoryReading &reading, int32 culprit)
 		logged_[query.handle] = query.serial;
 		ereport(LOG, (errmsg("statement of process %d holds more memory than it was granted", query.pid),
 		              errdetail("It holds %lld kB and was granted %lld kB; %lld kB of %lld kB of memory are in use.",
-		                        Long(query.real_kb), Long(query.reserved_kb), Long(reading.used_kb), Long(reading.limit_kb)),
+		                        Long(query.real_kb), Long(query.granted_kb), Long(reading.used_kb), Long(reading.limit_kb)),
 		              errhint("In mode auto and with wlm.guard_action = cancel it would be ended.")));
 		return;
 	}
@@ -168,7 +168,7 @@ void MemoryGuard::Report(const MemoryReading &reading, int32 culprit)
 	nobody_reported_ = true;
 	for (int32 i = 0; i < num_queries_; i++) {
 		held_kb += queries_[i].real_kb;
-		granted_kb += queries_[i].reserved_kb;
+		granted_kb += queries_[i].granted_kb;
 	}
 	ereport(LOG, (errmsg("memory is about to run out, and no running statement is over its grant"),
 	              errdetail("%lld kB of %lld kB are in use; %d managed statements hold %lld kB and were granted %lld kB.",

@@ -36,6 +36,7 @@ class MemoryGuard {
 		int pid;
 		int procno;
 		int64 reserved_kb;      /* also of its session's other queries, whose memory is not told apart */
+		int64 granted_kb;       /* the same, but what its operators may come to hold, if that is more */
 		int64 real_kb;
 		bool applied;
 		bool running;           /* executes, and its backend looks for requests */

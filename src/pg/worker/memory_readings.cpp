@@ -39,6 +39,12 @@ uint64 KeyOf(QueryHandle handle, uint32 serial) { return static_cast<uint64>(han
 
 }  // namespace
 
+/* A sort's ceiling is above what it is charged, and within it nobody is over his grant. */
+static int64 CeilingOf(const QuerySlot &slot)
+{
+	return static_cast<int64>(slot.granted_kb) + pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&slot.grown_kb));
+}
+
 void MemoryGuard::CollectQueries()
 {
 	num_queries_ = num_applied_ = 0;
@@ -55,6 +61,7 @@ void MemoryGuard::CollectQueries()
 			query.pid = slot.pid;
 			query.procno = slot.procno;
 			query.reserved_kb = view.reserved_kb;
+			query.granted_kb = std::max(view.reserved_kb, CeilingOf(slot));
 			query.real_kb = 0;
 			query.applied = slot.applied;
 			query.running = SlotPhase(slot) == Phase::kRunning && view.lane != Lane::kMaintenance;
@@ -87,8 +94,10 @@ void MemoryGuard::AssignProcesses()
 	}
 	for (int32 i = 0; i < num_queries_; i++) {
 		const int query = processes_[queries_[i].procno].query;
-		if (query >= 0 && query != i && queries_[query].pid == queries_[i].pid)
+		if (query >= 0 && query != i && queries_[query].pid == queries_[i].pid) {
 			queries_[query].reserved_kb += queries_[i].reserved_kb;
+			queries_[query].granted_kb += queries_[i].granted_kb;
+		}
 	}
 	for (int32 i = 0; i < num_processes_; i++) {
 		const PGPROC &proc = ProcGlobal->allProcs[i];
