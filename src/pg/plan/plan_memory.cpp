@@ -136,17 +136,18 @@ float PlannedFor(const PlannedStmt *statement)
 namespace {
 
 /* A trial goes on with what the learner has heard of, in batches: until then another reset would plan the same again. */
-bool IsNews(uint64 key, uint32 executions)
+bool IsNews(uint64 key, uint32 executions, bool otherwise)
 {
 	static struct {
 		uint64 key;
 		uint32 executions;
+		bool otherwise;
 	} seen[16];
 	auto &last = seen[key % lengthof(seen)];
 
-	if (last.key == key && last.executions == executions)
+	if (last.key == key && last.executions == executions && last.otherwise == otherwise)
 		return false;
-	last = {key, executions};
+	last = {key, executions, otherwise};
 	return true;
 }
 
@@ -164,7 +165,7 @@ void ReviewPlan(const PlannedStmt *statement)
 	/* One execution is all that a trial asks for; what was accepted may stay. */
 	const bool stale = otherwise ? entry.trial != PlanTrial::kAccepted || !MayPlanOtherwise()
 	                             : MayPlanOtherwise() && WorkMemToPlanWith(entry, work_mem, setting::explore_rate) != 0;
-	if (stale && IsNews(key, entry.executions))
+	if (stale && IsNews(key, entry.executions, otherwise))
 		ResetPlanCache();
 }
 

@@ -130,6 +130,7 @@ void FillGrantLimits(int queue, GrantLimits *limits)
 	const int64 budget_kb = policy->config().budget_kb;
 	const double share = std::min(static_cast<double>(LocalWorkload().limits[queue].max_memory_share), kMaxQueryShare);
 
+	*limits = GrantLimits{};
 	limits->session_work_mem_kb = work_mem;
 	limits->min_work_mem_kb = setting::min_work_mem_kb;
 	limits->max_work_mem_kb = setting::max_work_mem_kb;
