@@ -43,8 +43,8 @@ bool Raises(const ManagedQuery *query) { return query->applied && query->grant.r
 /* What nodes without a limit of their own find. */
 int BaseWorkMem(const ManagedQuery *query) { return Raises(query) ? static_cast<int>(query->grant.work_mem_kb) : work_mem; }
 
-/* Tuplestores of CTEs take their limit when they are initialised. */
-bool ReadsAtStart(NodeKind kind) { return kind == NodeKind::kCteScan; }
+/* Tuplestores of CTEs take their limit when they are initialised, and so do the first two of recursive unions. */
+bool ReadsAtStart(NodeKind kind) { return kind == NodeKind::kCteScan || kind == NodeKind::kRecursiveUnion; }
 
 int WorkMemAtStart(const ManagedQuery *query)
 {

@@ -13,7 +13,8 @@
  *   Memoize              when it is initialised
  *   BitmapHeapScan       (its BitmapIndexScans' limit) at the first call of each scan
  *   FunctionScan, TableFuncScan   at the first call of each scan
- * CTEs read it while they are initialised: apply.cpp. Parallel Hash must find the same value in
+ *   RecursiveUnion       when a round ends; for its first two tables while it is initialised
+ * What CTEs and recursive unions read while they are initialised: apply.cpp. Parallel Hash must find the same value in
  * all its participants, hashed sub-plans and SetOp cannot spill: the query's value for all of them.
  *
  * Handlers install what they need on their inputs when they open their window, not before: by then
@@ -194,6 +195,19 @@ TupleTableSlot *RunByGroups(NodeEntry *entry, PlanState *state)
 	OpenWindow(entry);
 	if (entry->open)
 		WatchInput(entry, outerPlanState(state), OutsideOfWindow);
+	TupleTableSlot *const slot = entry->real(state);
+	CloseWindow(entry);
+	return slot;
+}
+
+/* Each round but the first makes a table for what it will find. */
+TupleTableSlot *RunRecursiveUnion(NodeEntry *entry, PlanState *state)
+{
+	OpenWindow(entry);
+	if (entry->open)
+		WatchInput(entry, outerPlanState(state), OutsideOfWindow);
+	if (entry->open)
+		WatchInput(entry, innerPlanState(state), OutsideOfWindow);
 	TupleTableSlot *const slot = entry->real(state);
 	CloseWindow(entry);
 	return slot;
@@ -410,6 +424,7 @@ int EntriesNeeded(const PlanState *state)
 {
 	switch (nodeTag(state)) {
 		case T_HashJoinState: return 4;
+		case T_RecursiveUnionState: return 3;
 		case T_SortState:
 		case T_MaterialState:
 		case T_IncrementalSortState:
@@ -437,6 +452,7 @@ void AttachNode(NodeGrants *grants, PlanState *state, bool may_rescan)
 			AddWindow(grants, state, LimitOf(grants, state), may_rescan, RunIncrementalSort);
 			break;
 		case T_WindowAggState: AddWindow(grants, state, LimitAtLeastBase(grants, state), may_rescan, RunByGroups); break;
+		case T_RecursiveUnionState: AddWindow(grants, state, LimitOf(grants, state), may_rescan, RunRecursiveUnion); break;
 		case T_BitmapHeapScanState:
 			AddWindow(grants, state, BitmapLimit(grants, outerPlanState(state)), may_rescan, RunBitmapHeapScan);
 			break;
