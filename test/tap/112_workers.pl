@@ -15,7 +15,7 @@ my $processors = grep { /^processor\s*:/ } split /\n/, slurp_file('/proc/cpuinfo
 plan skip_all => 'needs to keep all processors busy' if $processors < 1 || $processors > 16;
 
 my $node = start_node('workers', [
-	"work_mem = '4MB'", "wlm.memory = '256MB'", 'wlm.min_cost = 500', 'max_worker_processes = 20', 'max_parallel_workers = 8',
+	"work_mem = '1MB'", "wlm.memory = '256MB'", 'wlm.min_cost = 500', 'max_worker_processes = 20', 'max_parallel_workers = 8',
 	'max_parallel_workers_per_gather = 2', 'parallel_setup_cost = 0', 'parallel_tuple_cost = 0', 'min_parallel_table_scan_size = 0',
 	'autovacuum = off', 'jit = off', 'wlm.explore_rate = 0']);
 my $admin = prepare_node($node, slots => 100);
@@ -32,6 +32,9 @@ my @cases = (
 	[ 'Gather Merge', ['SET enable_hashagg = off'], 'SELECT g, count(*) FROM data GROUP BY g ORDER BY g LIMIT 5', qr/Gather Merge/ ],
 	[ 'Parallel Hash', ['SET enable_mergejoin = off', 'SET enable_nestloop = off'],
 		'SELECT count(*), max(a.pad) FROM data a JOIN data b USING (i)', qr/Parallel Hash Join/ ],
+	# of work_mem, three processes together have room for this, one has not
+	[ 'large Parallel Hash', ['SET enable_mergejoin = off', 'SET enable_nestloop = off'],
+		'SELECT count(*), max(a.pad), max(b.pad) FROM data a JOIN data b USING (i)', qr/Parallel Hash Join/ ],
 	[ 'Parallel Append', [], 'SELECT count(*), sum(i) FROM (SELECT * FROM part_1 UNION ALL SELECT * FROM part_2) s WHERE length(pad) > 10',
 		qr/Parallel Append/ ],
 	[ 'a rescan', ['SET enable_material = off'], 'SELECT x, n FROM (SELECT count(*) AS n FROM data WHERE g > 10) s
@@ -65,7 +68,9 @@ sub look
 	my $launched = 0;
 	$planned += $1 while $explained =~ /Workers Planned: (\d+)/g;
 	$launched += $1 while $explained =~ /Workers Launched: (\d+)/g;
-	return { plan => $explained, answer => $answer, planned => $planned, launched => $launched };
+	my ($batches) = $explained =~ /Hash .*?Batches: (\d+)/s;
+	$admin->do('SELECT wlm.flush()');
+	return { plan => $explained, answer => $answer, planned => $planned, launched => $launched, batches => $batches };
 }
 
 my %before;
@@ -77,6 +82,15 @@ for my $case (@cases)
 	cmp_ok($result->{planned}, '>', 0, "$name: workers are planned");
 	cmp_ok($result->{launched}, '>', 0, "$name: and launched") or diag($result->{plan});
 }
+# hash_mem_multiplier is 2
+my ($each_kb) = $before{ $cases[3][0] }{plan} =~ /Work Mem: (\d+) kB/;
+my ($table_kb) = $before{ $cases[3][0] }{plan} =~ /Hash .*?Memory Usage: (\d+)kB/s;
+cmp_ok(2 * $each_kb, '<', $table_kb, "$cases[3][0]: nor into one process's part of what three are given");
+$session->do('SET wlm.mode = off');
+$session->do('SET max_parallel_workers_per_gather = 0');
+cmp_ok((look($cases[3]))->{batches}, '>', 1, "$cases[3][0]: without workers it does not fit into work_mem");
+$session->do('RESET max_parallel_workers_per_gather');
+$session->do('RESET wlm.mode');
 $session->do("PREPARE cached AS $cases[0][2]");
 like(join("\n", map { $_->[0] } @{ $session->do('EXPLAIN (ANALYZE) EXECUTE cached')->{rows} }), qr/Workers Launched: [12]/,
 	'a cached plan');
@@ -111,6 +125,7 @@ for my $case (@cases)
 	is($result->{answer}, $before{$name}{answer}, "$name: the same answer with fewer workers");
 	is($result->{launched}, 0, "$name: none is launched");
 	is($result->{planned}, $before{$name}{planned}, "$name: EXPLAIN shows the plan as it was made");
+	is($result->{batches}, 1, "$name: one process is given room for the whole table") if defined $result->{batches};
 }
 my $cached = join "\n", map { $_->[0] } @{ $session->do('EXPLAIN (ANALYZE) EXECUTE cached')->{rows} };
 like($cached, qr/Workers Planned: 2\n\s+Workers Launched: 0/, 'the cached plan with none');
