@@ -146,6 +146,36 @@ is($session->query('ALTER TABLE data ADD PRIMARY KEY (missing)')->{sqlstate}, '4
 is($session->query('CREATE INDEX ON missing (i)')->{sqlstate}, '42P01', 'a missing table');
 is($session->query('REINDEX TABLE nowhere.missing')->{sqlstate}, '3F000', 'a missing schema');
 
+# --- parallel workers ---
+# They are given what the leader has, and divide it; each says what it finds in force.
+$session->do($_) for (
+	q{CREATE FUNCTION says(x integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
+		$$BEGIN IF x % 20000 = 0 THEN RAISE LOG 'process % builds with %', pg_backend_pid(),
+			pg_size_bytes(current_setting('maintenance_work_mem')) / 1024; PERFORM pg_sleep(0.2); END IF; RETURN x; END$$},
+	'CREATE TABLE several AS SELECT * FROM data', 'ALTER TABLE several SET (parallel_workers = 2)', 'ANALYZE several',
+	'SET max_parallel_maintenance_workers = 2');
+for my $case ([ 'SET wlm.manage_maintenance = off', 0 ], [ 'RESET wlm.manage_maintenance', 1 ])
+{
+	my ($setting, $managed) = @$case;
+	my $log = -s $node->logfile;
+	$session->do($setting);
+	$session->send('CREATE INDEX several_i ON several (says(i), t)');
+	eventually($admin, "SELECT count(*) FROM pg_stat_activity WHERE leader_pid = $session->{pid} AND backend_type = 'parallel worker'", 2,
+		'a build has two workers');
+	my $reserved = $admin->value("SELECT coalesce(sum(reserved_kb), 0) FROM wlm.activity WHERE pid = $session->{pid}");
+	is($session->finish->{sqlstate}, '', 'and ends');
+	my %found = slurp_file($node->logfile, $log) =~ /process (\d+) builds with (\d+)/g;
+	cmp_ok(scalar keys %found, '>', 1, 'several processes have said what they have');
+	is(join(',', grep { $_ ne ($managed ? $reserved : 1024) } values %found), '', $managed ? 'what is reserved' : 'maintenance_work_mem');
+	cmp_ok($reserved, $managed ? '>' : '==', $managed ? 6 * 1024 : 0, $managed ? 'for all of them once' : 'nothing is reserved');
+	$session->do('SET enable_seqscan = off');
+	is($session->value('SELECT count(*) FROM several WHERE says(i) BETWEEN 101 AND 200'), 100, 'the index is right');
+	$session->do('RESET enable_seqscan');
+	$session->do('DROP INDEX several_i');
+}
+$session->do('RESET max_parallel_maintenance_workers');
+settled($admin, 'nothing is left of it');
+
 # --- a budget that is full ---
 # Each of three builds may have 24 MB of the pool; what the third finds is less than it wants.
 $session->do($_) for ('CREATE TABLE large AS SELECT i FROM generate_series(1, 400000) i', 'ANALYZE large');
