@@ -261,6 +261,24 @@ my $tried = $session->value("SELECT count(*) FILTER (WHERE grant_reason = 'explo
 note("$tried of 12 executions were trials");
 cmp_ok($tried, '<=', 4, 'trials are few');
 
+# What a template has never had is tried, in a few of its first executions.
+my $new = 'SELECT count(*), max(c) FROM (SELECT c, b FROM t ORDER BY c DESC, b OFFSET 0) x WHERE b > 1';
+for (1 .. 14)
+{
+	$session->do($new);
+	$session->do('SELECT wlm.flush()');
+}
+my $trials = $session->do(q{SELECT count(*) FILTER (WHERE grant_reason = 'exploring'),
+		bool_and((grant_level = 'own') = (granted_kb = 64) AND (grant_level = 'own') = spilled)
+			FILTER (WHERE grant_reason = 'exploring' OR n <= 2)
+	FROM (SELECT h.grant_reason, h.grant_level, o.granted_kb, o.spilled, row_number() OVER (ORDER BY h.id) AS n
+		FROM wlm.history h JOIN wlm.history_operator o ON o.history_id = h.id
+		WHERE h.template = (SELECT template FROM wlm.history WHERE lacking_kb > 0 ORDER BY id DESC LIMIT 1)) x})->{rows}[0];
+note("$trials->[0] of its first 14 executions were trials");
+cmp_ok($trials->[0], '>', 0, 'another level is tried');
+cmp_ok($trials->[0], '<=', 4, 'in few executions');
+is($trials->[1], 't', 'with the memory and the spill of that level');
+
 $node->stop;
 unlike(slurp_file($node->logfile), qr/TRAP|PANIC|terminated by signal/, 'no crash');
 done_testing();
