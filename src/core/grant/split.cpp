@@ -222,13 +222,16 @@ void LowerOperators(Split *split, SlotSet together) noexcept
 
 void LiftCeilings(Split *split, SlotSet together, double ceiling) noexcept
 {
+	double largest = 0;
+	for (int slot = 0; slot < split->num_operators; slot++)
+		largest = std::max(largest, split->work_mem_kb[slot]);
 	for (int slot = 0; slot < split->num_operators; slot++) {
 		const OperatorNeed &need = split->needs[slot];
 		const bool has_enough = need.need_kb > 0 && LimitKb(need, split->work_mem_kb[slot]) >= need.wanted_kb;
 		if ((together >> slot & 1) != 0 || !need.whole || !has_enough)
 			continue;
 		const double most = std::min(split->max_work_mem_kb, std::floor(split->share_kb / (need.processes * need.multiplier)));
-		const double target = std::min(std::ceil(ceiling * need.need_kb / need.multiplier), most);
+		const double target = std::min(std::max(std::ceil(ceiling * need.need_kb / need.multiplier), largest), most);
 		if (target >= split->min_work_mem_kb)
 			split->work_mem_kb[slot] = std::max(split->work_mem_kb[slot], target);
 	}

@@ -39,7 +39,7 @@ void RaiseOperators(Split *split, SlotSet together) noexcept;
 
 /*
  * A sort or tuplestore cannot grow once it has begun, and a limit that is not used costs nothing: those that have what they
- * need get `ceiling` times that, uncharged, within the share.
+ * need get `ceiling` times that, or what any other operator has, uncharged, within the share.
  */
 void LiftCeilings(Split *split, SlotSet together, double ceiling) noexcept;
 
