@@ -193,6 +193,14 @@ is(seen_while('REINDEX INDEX seen_i'), 1024, 'with nothing left, the setting of 
 is($admin->value("SELECT count(*) FROM wlm.activity WHERE state = 'queued'"), 0, 'nobody waits');
 $admin->do('SELECT pg_advisory_unlock(7)');
 is($_->finish->{sqlstate}, '', 'builds end') for @builders;
+# --- while it waits for its table ---
+$admin->do($_) for ('BEGIN', 'LOCK TABLE large IN ROW EXCLUSIVE MODE');
+my $waiter = session($node, name => 'waiter');
+$waiter->send('CREATE INDEX ON large (i)');
+eventually($admin, "SELECT count(*) FROM wlm.activity WHERE lane = 'maintenance' AND reserved_kb = 0 AND granted_kb > 2048", 1,
+	'what it has reserved is lent to others');
+$admin->do('COMMIT');
+is($waiter->finish->{sqlstate}, '', 'and it goes on');
 settled($admin, 'nothing is left in the end');
 
 done_testing();

@@ -20,6 +20,8 @@ extern "C" {
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -109,8 +111,14 @@ void LendWhileWaitingForLocks(double now_ms)
 
 		if (view.state != QueryState::kRunning || view.lane != Lane::kMaintenance || slot.pid == 0)
 			continue;
-		/* read without its lock: a tick early or late does not matter */
-		const bool waits = GetPGProcByNumber(slot.procno)->waitStatus == PROC_WAIT_STATUS_WAITING;
+		/*
+		 * For its table, that is: what functions of the index wait for comes later. Read without locks, for a tick early or late
+		 * does not matter, and what a lock's place holds by now is some lock's tag.
+		 */
+		const PGPROC *const proc = GetPGProcByNumber(slot.procno);
+		const LOCK *const lock_waited_for = proc->waitLock;
+		const bool waits = proc->waitStatus == PROC_WAIT_STATUS_WAITING && lock_waited_for != nullptr &&
+			lock_waited_for->tag.locktag_type == LOCKTAG_RELATION;
 		const int64 wanted_kb = static_cast<int64>(slot.granted_kb);
 		if (waits && view.reserved_kb > 0)
 			policy->Reserve(handle, 0, now_ms);
