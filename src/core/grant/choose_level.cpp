@@ -104,7 +104,7 @@ bool Settled(const GrantOutcomes &outcomes, const GrantCurve &curve, int chosen,
 	return distance > 2 * difference.error || distance + 2 * difference.error < kSettledWithin;
 }
 
-/* Executions from one trial to the next: the first are the 5th, 9th, 13th and 17th: many templates are not seen more often than that. */
+/* Executions from one trial to the next. The first are the 5th, 9th, 13th and 17th: many templates are not seen more often. */
 uint32_t GapAfter(const GrantOutcomes &outcomes, double rate, bool settled) noexcept
 {
 	constexpr double kMostGap = 1e6;

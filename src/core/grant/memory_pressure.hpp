@@ -74,7 +74,7 @@ class MemoryPressure {
 /* One managed query as the guard sees it. */
 struct GuardedQuery {
 	int64_t real_kb;     /* held by its processes for it */
-	int64_t granted_kb;  /* its reservation, growth included */
+	int64_t granted_kb;  /* its reservation or the ceilings of its operators, whichever is more; growth included */
 	bool stoppable;      /* executes now, and has not been asked to stop yet */
 };
 
