@@ -42,8 +42,10 @@ int min_work_mem_kb = 1024;
 int mode = static_cast<int>(Mode::kObserve);
 int model_memory_kb = 24 * 1024;
 double need_factor = 1.0;
+bool now_or_later = false;
 double oversubscription = 1.0;
 bool plan_memory = true;
+bool preemption = false;
 int priority = -1;
 char *query_group = nullptr;
 int query_serial = 0;
@@ -53,11 +55,14 @@ bool respect_user_work_mem = true;
 int ring_kb = 4096;
 double sample_rate = 0.05;
 int slot_count = 1;
+int superuser_slots = 3;
+int total_slots = 0;
 int train_interval_s = 900;
 int train_memory_kb = 512 * 1024;
 int train_statements = 2000;
 int train_timeout_s = 300;
 char *trainer = nullptr;
+bool tune_express = true;
 }  // namespace setting
 
 double managed_cost = HUGE_VAL;
@@ -347,6 +352,15 @@ void InitSettings()
 	                         0,
 	                         nullptr, nullptr, nullptr);
 
+	DefineCustomBoolVariable("wlm.now_or_later",
+	                         "Lets a statement start later if beside what runs now it would cost more than it gains.",
+	                         "From what was learned of how statements slow each other.",
+	                         &setting::now_or_later,
+	                         false,
+	                         PGC_SIGHUP,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
 	DefineCustomRealVariable("wlm.oversubscription",
 	                         "Factor on wlm.memory up to which reservations may add up.",
 	                         nullptr,
@@ -362,6 +376,15 @@ void InitSettings()
 	                         &setting::plan_memory,
 	                         true,
 	                         PGC_SUSET,
+	                         0,
+	                         nullptr, nullptr, nullptr);
+
+	DefineCustomBoolVariable("wlm.preemption",
+	                         "Lets running statements that can be restarted give way to waiting ones of higher priority.",
+	                         "Only what has sent no row and has no effect; it begins again later.",
+	                         &setting::preemption,
+	                         false,
+	                         PGC_SIGHUP,
 	                         0,
 	                         nullptr, nullptr, nullptr);
 
@@ -447,6 +470,24 @@ void InitSettings()
 	                        0,
 	                        nullptr, nullptr, nullptr);
 
+	DefineCustomIntVariable("wlm.superuser_slots",
+	                        "Statements of superusers that may run beside all queues.",
+	                        "For superusers who SET wlm.query_group = 'superuser'.",
+	                        &setting::superuser_slots,
+	                        3, 0, 1000,
+	                        PGC_SIGHUP,
+	                        0,
+	                        nullptr, nullptr, nullptr);
+
+	DefineCustomIntVariable("wlm.total_slots",
+	                        "Slots that all queues without max_slots share.",
+	                        "0 adapts the number to how full the machine is.",
+	                        &setting::total_slots,
+	                        0, 0, 10000,
+	                        PGC_SIGHUP,
+	                        0,
+	                        nullptr, nullptr, nullptr);
+
 	DefineCustomIntVariable("wlm.train_interval",
 	                        "Least time between two trainings of the experts' models.",
 	                        "-1 leaves it to wlm.train().",
@@ -491,6 +532,15 @@ void InitSettings()
 	                           PGC_SIGHUP,
 	                           GUC_SUPERUSER_ONLY,
 	                           nullptr, nullptr, nullptr);
+
+	DefineCustomBoolVariable("wlm.tune_express",
+	                         "Moves the cut-off of the express lane by the measured cost of misrouting.",
+	                         nullptr,
+	                         &setting::tune_express,
+	                         true,
+	                         PGC_SIGHUP,
+	                         0,
+	                         nullptr, nullptr, nullptr);
 
 	MarkGUCPrefixReserved("wlm");
 }

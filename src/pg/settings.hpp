@@ -37,8 +37,10 @@ extern int min_work_mem_kb;
 extern int mode;                  /* Mode */
 extern int model_memory_kb;
 extern double need_factor;
+extern bool now_or_later;
 extern double oversubscription;
 extern bool plan_memory;
+extern bool preemption;
 extern int priority;              /* -1 = that of the queue, else Priority */
 extern char *query_group;
 extern int query_serial;          /* private: which query a parallel worker belongs to */
@@ -48,11 +50,14 @@ extern bool respect_user_work_mem;
 extern int ring_kb;
 extern double sample_rate;
 extern int slot_count;
+extern int superuser_slots;
+extern int total_slots;           /* 0 = automatic */
 extern int train_interval_s;      /* -1 = only on demand */
 extern int train_memory_kb;
 extern int train_statements;
 extern int train_timeout_s;
 extern char *trainer;
+extern bool tune_express;
 }  // namespace setting
 
 /*

@@ -110,6 +110,14 @@ void InitCounters(Counters *counters)
 		pg_atomic_init_u64(&counter[i], 0);
 }
 
+void InitWorkerMetrics(WorkerMetrics *metrics)
+{
+	static_assert(sizeof(WorkerMetrics) % sizeof(pg_atomic_uint64) == 0);
+	pg_atomic_uint64 *metric = reinterpret_cast<pg_atomic_uint64 *>(metrics);
+	for (size_t i = 0; i < sizeof(WorkerMetrics) / sizeof(pg_atomic_uint64); i++)
+		pg_atomic_init_u64(&metric[i], 0);
+}
+
 void FillPolicyConfig(const Workload &workload, PolicyConfig *config)
 {
 	config->budget_kb = static_cast<int64_t>(static_cast<double>(BudgetKb()) * setting::oversubscription);
@@ -117,6 +125,11 @@ void FillPolicyConfig(const Workload &workload, PolicyConfig *config)
 	config->express_floor_ms = setting::express_floor_ms;
 	config->express_share = kExpressShare;
 	config->processors = static_cast<int32_t>(sysconf(_SC_NPROCESSORS_ONLN));
+	config->total_slots = setting::total_slots;
+	config->superuser_slots = setting::superuser_slots;
+	config->preemption = setting::preemption;
+	config->tune_express = setting::tune_express;
+	config->now_or_later = setting::now_or_later;
 	config->num_queues = workload.num_queues;
 	memcpy(config->queues, workload.limits, sizeof config->queues);
 }
@@ -158,6 +171,9 @@ void CreateState(char *memory, const Layout &layout)
 		pg_atomic_init_u32(&slots[i].cancel_requested, 0);
 		pg_atomic_init_u32(&slots[i].stop_requested, 0);
 		pg_atomic_init_u32(&slots[i].grown_kb, 0);
+		pg_atomic_init_u32(&slots[i].rules_fired, 0);
+		pg_atomic_init_u32(&slots[i].rules_done, 0);
+		InitWorkerMetrics(&slots[i].worker_metrics);
 		SpinLockInit(&slots[i].mutex);
 	}
 

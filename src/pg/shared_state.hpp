@@ -75,8 +75,21 @@ struct NodeLimits {
 	NodeLimit limits[kMaxMemoryNodes];
 };
 
-/* Why a running query is to end itself; kNone = it is not. */
-enum class StopReason : uint32 { kNone = 0, kMemoryGuard };
+/*
+ * Why a running query is to end itself; kNone = it is not. kGiveWay and kHop do not end it: it is rolled back to its beginning, waits
+ * (after kHop in its new queue) and starts again (pg/query/restart.hpp); who has sent a row meanwhile goes on.
+ */
+enum class StopReason : uint32 { kNone = 0, kMemoryGuard, kExecutionTime, kRule, kGiveWay, kHop };
+
+/* What parallel workers add to the metrics of rules; their leader's own part it knows itself. Written by their timers and at their end. */
+struct WorkerMetrics {
+	pg_atomic_uint64 cpu_us;
+	pg_atomic_uint64 temp_blocks;
+	pg_atomic_uint64 blocks_read;
+	pg_atomic_uint64 scan_rows;
+	pg_atomic_uint64 join_rows;
+	pg_atomic_uint64 nested_loop_rows;
+};
 
 /* One per policy entry, same index. */
 struct QuerySlot {
@@ -85,6 +98,11 @@ struct QuerySlot {
 	pg_atomic_uint32 cancel_requested; /* set by cancel_queued(), heeded by the waiter */
 	pg_atomic_uint32 stop_requested;   /* StopReason, for the query of `serial`; heeded by the backend's own timer */
 	pg_atomic_uint32 grown_kb;         /* by which operators of all its processes have grown */
+	pg_atomic_uint32 rules_fired;      /* bit = index in the rule set of `rules_generation`; set by the backend (a signal handler too) */
+	pg_atomic_uint32 rules_done;       /* those whose action the launcher, or the waiter itself, has carried out */
+	uint32 rules_generation;           /* of the workload when it began: bits of another one mean nothing */
+	float rule_values[kMaxRules];      /* FiringValue(), before the bit in rules_fired */
+	WorkerMetrics worker_metrics;
 	uint32 serial;                     /* counts the queries that this slot has served */
 	bool elastic;                      /* wlm.elastic when it began */
 	NodeLimits node_limits;
@@ -124,7 +142,9 @@ struct Counters {
 	pg_atomic_uint64 experiences_lost;   /* overwritten before they were stored */
 	pg_atomic_uint64 lock_forced;        /* admitted because somebody waited for a lock of theirs */
 	pg_atomic_uint64 slots_taken_back;   /* from sessions idle between Bind and Execute, or with an open portal */
-	pg_atomic_uint64 stopped;            /* asked to stop by the memory guard */
+	pg_atomic_uint64 stopped;            /* asked to stop: memory guard, rules, execution time */
+	pg_atomic_uint64 preempted;          /* gave way and began again */
+	pg_atomic_uint64 rules_fired;
 };
 
 /* What wlm.training() shows: of the training that runs, or else of the last one. */

@@ -112,24 +112,24 @@ TEST_F(PolicyConfigureTest, AutomaticSlotsFollowTheSaturation)
 	config.processors = 4;
 	Start(200);
 	EXPECT_EQ(8, Counters().slots);
-	policy->Tick(now, 0.2);
+	policy->Tick(now, Saturation::Cpu(0.2));
 	EXPECT_EQ(8, Counters().slots);                         /* nobody waits */
 	std::vector<Decision> queries;
 	for (int i = 0; i < 100; i++)
 		queries.push_back(Arrive({}));
-	policy->Tick(now, 0.2);
+	policy->Tick(now, Saturation::Cpu(0.2));
 	EXPECT_EQ(9, Counters().slots);
 	EXPECT_EQ(9, Counters().slots_used);
-	policy->Tick(now, 1.05);                                /* dead band */
+	policy->Tick(now, Saturation::Cpu(1.05));                                /* dead band */
 	EXPECT_EQ(9, Counters().slots);
-	policy->Tick(now, std::numeric_limits<double>::quiet_NaN());
+	policy->Tick(now, Saturation::Cpu(std::numeric_limits<double>::quiet_NaN()));
 	EXPECT_EQ(9, Counters().slots);
-	policy->Tick(now, 2.0);
+	policy->Tick(now, Saturation::Cpu(2.0));
 	EXPECT_EQ(4, Counters().slots);
-	policy->Tick(now, 2.0);                                 /* nine still run */
+	policy->Tick(now, Saturation::Cpu(2.0));                                 /* nine still run */
 	EXPECT_EQ(4, Counters().slots);
 	for (int i = 0; i < 200; i++)
-		policy->Tick(now, 0.2);
+		policy->Tick(now, Saturation::Cpu(0.2));
 	EXPECT_EQ(64, Counters().slots);                        /* 16 per processor */
 	EXPECT_EQ(64, Counters().slots_used);
 	config.processors = 1;
@@ -144,8 +144,8 @@ TEST_F(PolicyConfigureTest, ClockJumps)
 	now = 1e6;
 	const Decision running = Arrive({});
 	const Decision queued = Arrive({});
-	policy->Tick(1e6 + 100000, 0.5);
-	policy->Tick(500, 0.5);                                 /* an hour back: time stands still, then goes on */
+	policy->Tick(1e6 + 100000, Saturation::Cpu(0.5));
+	policy->Tick(500, Saturation::Cpu(0.5));                                 /* an hour back: time stands still, then goes on */
 	EXPECT_EQ(QueryState::kQueued, View(queued).state);
 	EXPECT_EQ(500 - 100000, View(queued).arrived_ms);       /* on the new clock it arrived 100 s ago */
 	EXPECT_EQ(500 + 200000, policy->DeadlineMs(queued.handle));
@@ -153,12 +153,12 @@ TEST_F(PolicyConfigureTest, ClockJumps)
 	EXPECT_EQ(DeadlineOutcome::kForced, policy->Deadline(queued.handle, 500 + 200000));
 
 	const Decision another = Arrive({});
-	policy->Tick(std::numeric_limits<double>::quiet_NaN(), 0.5);
-	policy->Tick(std::numeric_limits<double>::infinity(), 0.5);
+	policy->Tick(std::numeric_limits<double>::quiet_NaN(), Saturation::Cpu(0.5));
+	policy->Tick(std::numeric_limits<double>::infinity(), Saturation::Cpu(0.5));
 	EXPECT_EQ(QueryState::kQueued, View(another).state);
-	policy->Tick(1e300, 0.5);                               /* far ahead: everyone's wait is over */
+	policy->Tick(1e300, Saturation::Cpu(0.5));                               /* far ahead: everyone's wait is over */
 	EXPECT_EQ(QueryState::kRunning, View(another).state);
-	policy->Tick(-1e300, 0.5);
+	policy->Tick(-1e300, Saturation::Cpu(0.5));
 	policy->Finish(running.handle, 0);
 	policy->Finish(queued.handle, 0);
 	policy->Finish(another.handle, 0);
@@ -173,7 +173,7 @@ TEST_F(PolicyConfigureTest, SmallStepsBackAddNoTime)
 	Arrive({});
 	const Decision queued = Arrive({});
 	for (int i = 0; i < 1000; i++)
-		policy->Tick(now + (i % 2 == 0 ? 1000 : 0), 0.5);   /* two processes whose readings cross */
+		policy->Tick(now + (i % 2 == 0 ? 1000 : 0), Saturation::Cpu(0.5));   /* two processes whose readings cross */
 	EXPECT_EQ(QueryState::kQueued, View(queued).state);
 	EXPECT_EQ(now, View(queued).arrived_ms);
 }

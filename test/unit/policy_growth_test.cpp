@@ -28,7 +28,7 @@ class PolicyGrowthTest : public test::PolicyFixture {
 	{
 		const Decision starved = Arrive(request);
 		now += kMaxPassedMs + 1;
-		policy->Tick(now, 0.5);
+		policy->Tick(now, Saturation::Cpu(0.5));
 		return starved;
 	}
 };
@@ -411,7 +411,7 @@ TEST_F(PolicyGrowthTest, MaintenanceIsNeitherEvictedNorGivenASlot)
 	Start();
 	const Decision index = Arrive({.time_ms = 1, .time_upper_ms = 2, .memory_kb = 1000, .maintenance = true});
 	now += 1e6;
-	policy->Tick(now, 2.0);
+	policy->Tick(now, Saturation::Cpu(2.0));
 	EXPECT_EQ(Lane::kMaintenance, View(index).lane);
 	EXPECT_FALSE(View(index).evicted);
 	policy->Pause(index.handle, now);

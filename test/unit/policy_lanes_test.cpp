@@ -42,7 +42,7 @@ TEST_F(PolicyLanesTest, NoLaneWithoutFloor)
 {
 	config.express_floor_ms = -1;
 	Start();
-	policy->ObserveTime(1e6);
+	policy->ObserveEnd({.time_ms = 1e6, .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});
 	EXPECT_EQ(0, policy->express_cutoff_ms());
 	EXPECT_EQ(Lane::kNormal, Arrive({.time_upper_ms = 1}).lane);
 }
@@ -88,18 +88,18 @@ TEST_F(PolicyLanesTest, CutoffFollowsRecentTimes)
 	Start();
 	EXPECT_EQ(2000, policy->express_cutoff_ms());
 	for (int i = 0; i < 1000; i++)
-		policy->ObserveTime(1000);                          /* in the bucket from 861 to 1,024 ms */
+		policy->ObserveEnd({.time_ms = 1000, .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});                          /* in the bucket from 861 to 1,024 ms */
 	EXPECT_GE(policy->express_cutoff_ms(), 2861);
 	EXPECT_LE(policy->express_cutoff_ms(), 3024);
 	for (int i = 0; i < 1000; i++)
-		policy->ObserveTime(i % 4 == 0 ? 1e7 : 4000);       /* P70 of these: 3,444 to 4,096 */
+		policy->ObserveEnd({.time_ms = i % 4 == 0 ? 1e7 : 4000, .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});       /* P70 of these: 3,444 to 4,096 */
 	EXPECT_GE(policy->express_cutoff_ms(), 4000);
 	EXPECT_LE(policy->express_cutoff_ms(), 6096);
 	for (int i = 0; i < 20000; i++)
-		policy->ObserveTime(1e300);
+		policy->ObserveEnd({.time_ms = 1e300, .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});
 	EXPECT_EQ(20000, policy->express_cutoff_ms());          /* ten floors */
 	for (int i = 0; i < 20000; i++)
-		policy->ObserveTime(0);                             /* the weights are rescaled on the way */
+		policy->ObserveEnd({.time_ms = 0, .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});                             /* the weights are rescaled on the way */
 	EXPECT_GE(policy->express_cutoff_ms(), 2000);
 	EXPECT_LE(policy->express_cutoff_ms(), 2002);
 }
@@ -112,10 +112,10 @@ TEST_F(PolicyLanesTest, OverrunningExpressQueryIsEvictedAndTakesItsSlots)
 	Arrive({});
 	const Decision queued = Arrive({});
 	now += 2000;
-	policy->Tick(now, 0.5);
+	policy->Tick(now, Saturation::Cpu(0.5));
 	EXPECT_EQ(Lane::kExpress, View(express).lane);
 	now += 1;
-	policy->Tick(now, 0.5);
+	policy->Tick(now, Saturation::Cpu(0.5));
 	EXPECT_EQ(Lane::kNormal, View(express).lane);
 	EXPECT_TRUE(View(express).evicted);
 	EXPECT_EQ(QueryState::kRunning, View(express).state);
@@ -136,15 +136,15 @@ TEST_F(PolicyLanesTest, TimeWithTheClientIsNotRunTime)
 	policy->Pause(express.handle, now);
 	EXPECT_EQ(0, Counters().num_express);
 	now += 100000;
-	policy->Tick(now, 0.5);
+	policy->Tick(now, Saturation::Cpu(0.5));
 	policy->Resume(express.handle, now);
 	EXPECT_EQ(0, Counters().slots_used);
 	EXPECT_EQ(1, Counters().num_express);
 	now += 500;
-	policy->Tick(now, 0.5);
+	policy->Tick(now, Saturation::Cpu(0.5));
 	EXPECT_FALSE(View(express).evicted);
 	now += 1;
-	policy->Tick(now, 0.5);
+	policy->Tick(now, Saturation::Cpu(0.5));
 	EXPECT_TRUE(View(express).evicted);
 }
 
@@ -227,7 +227,7 @@ TEST_F(PassingTest, AClaimTakesTheGuaranteesOfOthers)
 	large = Arrive({.memory_kb = 500000});                  /* 799,000 withheld */
 	ASSERT_EQ(Verdict::kQueued, large.verdict);
 	now += kMaxPassedMs;
-	policy->Tick(now, 0.5);
+	policy->Tick(now, Saturation::Cpu(0.5));
 	EXPECT_EQ(large.handle, policy->TakeAdmitted());
 	EXPECT_FALSE(View(large).forced);
 }
@@ -302,10 +302,10 @@ class InvariantsTest : public test::PolicyFixture {
 				.time_upper_ms = i % 5 == 0 ? 10.0 : 0.0, .memory_kb = 10000 + i * 10000});
 			if (i == 2)
 				policy->Pause(decision.handle, now);
-			policy->ObserveTime(50 * i);
+			policy->ObserveEnd({.time_ms = 50 * i, .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});
 		}
 		now += kMaxPassedMs;
-		policy->Tick(now, 0.5);
+		policy->Tick(now, Saturation::Cpu(0.5));
 		policy->Finish(0, now);
 		copy = words;
 	}

@@ -47,7 +47,7 @@ class Driver {
 	{
 		caller_ms_ = 1e6;
 		shadow_.now = caller_ms_;
-		policy_->Tick(caller_ms_, 0.5);
+		policy_->Tick(caller_ms_, Saturation::Cpu(0.5));
 	}
 
 	/* Empty if all is well, else what went wrong. */
@@ -149,7 +149,7 @@ class Driver {
 		else if (kind < 590)
 			Tick();
 		else if (kind < 612)
-			policy_->ObserveTime(Skewed(100000));
+			policy_->ObserveEnd({.time_ms = Skewed(100000), .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});
 		else if (kind < 615 && Chance(crowd_ ? 0.3 : 1))
 			Configure();
 		else if (kind < 620)
@@ -380,7 +380,7 @@ class Driver {
 		std::vector<int32_t> limits_before;
 		for (int i = 0; i < kMaxQueues; i++)
 			limits_before.push_back(shadow_.Limit(i));
-		policy_->Tick(caller_ms_, std::uniform_real_distribution<double>(0, 1.4)(random_));
+		policy_->Tick(caller_ms_, Saturation::Cpu(std::uniform_real_distribution<double>(0, 1.4)(random_)));
 		shadow_.Evict(limits_before);
 	}
 
@@ -408,8 +408,8 @@ class Driver {
 		policy_->Finish(handle, time);
 		policy_->Cancel(handle, -time);
 		policy_->Pause(handle, time);
-		policy_->ObserveTime(time);
-		policy_->ObserveTime(-5);
+		policy_->ObserveEnd({.time_ms = time, .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});
+		policy_->ObserveEnd({.time_ms = -5, .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});
 	}
 
 	/* After an event: who was admitted by it? Then compare. `late`: the owners look only after the next event. */

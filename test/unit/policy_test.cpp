@@ -370,10 +370,10 @@ TEST_F(PolicyTest, TickForcesForgottenWaiters)
 	Arrive({});
 	const Decision queued = Arrive({});
 	now += 299999;
-	policy->Tick(now, 0.5);
+	policy->Tick(now, Saturation::Cpu(0.5));
 	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());
 	now += 1;
-	policy->Tick(now, 0.5);
+	policy->Tick(now, Saturation::Cpu(0.5));
 	EXPECT_EQ(queued.handle, policy->TakeAdmitted());
 	EXPECT_EQ(1u, Counters().num_forced);
 }

@@ -76,8 +76,9 @@ void Policy::EvictOverrun() noexcept
 	}
 }
 
-void Policy::ObserveTime(double time_ms) noexcept
+void Policy::ObserveEnd(const ObservedEnd &end) noexcept
 {
+	const double time_ms = end.time_ms;
 	if (!(time_ms >= 0))
 		return;
 	const double place = kBucketsPerDoubling * std::log2(std::max(1.0, std::min(time_ms, 1e12)));

@@ -274,14 +274,16 @@ void Policy::Reserve(QueryHandle handle, int64_t memory_kb, double now_ms) noexc
 	Dispatch();
 }
 
-void Policy::Tick(double now_ms, double saturation) noexcept
+void Policy::Tick(double now_ms, const Saturation &saturation) noexcept
 {
+	const double fullest = static_cast<double>(*std::max_element(saturation.of, saturation.of + kNumResources));
+
 	Advance(now_ms);
 	EvictOverrun();
 	for (int index = 0; index < config_.num_queues; index++) {
 		QueueState &queue = queues_[index];
 		if (queue.in_use != 0 && queue.automatic != 0)
-			queue.counters.slots = MoveLimit(queue, saturation);
+			queue.counters.slots = MoveLimit(queue, fullest);
 	}
 	for (QueryHandle handle = 0; num_queued_ > 0 && handle < max_queries_; handle++) {
 		const Entry &entry = entries()[handle];

@@ -8,8 +8,8 @@
  *
  *                 Arrive
  *      +------------+-------------+----------------+
- *      v            v             v                v
- *   rejected     queued -------> running <----> returned      (Pause, Resume)
+ *      v            v   GiveWay   v                v
+ *   rejected     queued <------> running <----> returned      (Pause, Resume)
  *                 |  Admit/Force   |               |
  *                 v                v               v
  *               Cancel           Finish          Finish
@@ -29,6 +29,16 @@
  *   - a large request whose turn has come and that does not fit may be
  *     passed by smaller ones only until it has been passed kMaxPassed times
  *     or has waited kMaxPassedMs; then everyone behind it waits;
+ *   - slots: a queue has a fixed number, or it draws on a pool that all automatic
+ *     queues share; of the pool it is guaranteed a part, which is lent while
+ *     nobody waits in it, and may take at most another;
+ *   - a guarantee of memory is lent while its queue is idle, and, as long as real
+ *     use leaves room and there is no pressure, while its queue does not want it;
+ *   - a superuser who asks for it has lanes of his own: no slot, what memory is free;
+ *   - a paused queue starts nobody but those whose time has come; one that drains
+ *     starts whom it has, and routing sends nobody there any more;
+ *   - a query that waits behind a running one of lower priority that has sent nothing and
+ *     can be restarted may have it give way (preempt.cpp);
  *   - maintenance neither waits nor takes a slot: it gets what is free;
  *   - real memory (SetPressure) shrinks the budget, stops growth, and then
  *     those that wait for memory, but one may always run.
@@ -40,6 +50,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+
+#include "core/decide/interference.hpp"
 
 namespace wlm {
 
@@ -63,7 +75,10 @@ inline constexpr int kNumPriorities = static_cast<int>(Priority::kNumPriorities)
 
 enum class QueryState : uint8_t { kFree = 0, kQueued, kRunning, kReturned };
 /* Maintenance: a utility that builds indexes; like the express lane without a slot, and it never waits. */
-enum class Lane : uint8_t { kNormal = 0, kExpress, kMaintenance };
+/* Superuser: the reserved lane; no slot, what memory is free, at most PolicyConfig::superuser_slots at a time. */
+enum class Lane : uint8_t { kNormal = 0, kExpress, kMaintenance, kSuperuser };
+/* What a queue does with statements: kPaused starts none, kDraining starts those it has and gets no more from routing. */
+enum class Intake : uint8_t { kOpen = 0, kPaused, kDraining };
 enum class Verdict : uint8_t { kAdmitted = 0, kQueued, kQueueFull, kTableFull };
 
 /* Why a query waits, or waited last. */
@@ -73,15 +88,46 @@ enum class WaitReason : uint8_t {
 	kMemory,
 	kPassing,       /* a starved query goes first */
 	kPressure,      /* real memory is short, whatever is reserved */
+	kPaused,        /* its queue is paused */
+	kPool,          /* the slots that automatic queues share are taken, or guaranteed to others who wait */
+	kLater,         /* beside what runs now it would cost more than it gains (now or later) */
 };
 
 /* What real memory leaves, whatever is reserved; each includes those before it. */
 enum class Pressure : uint8_t { kNone = 0, kNoGrowth, kNoAdmission /* of queries that want memory, while any runs */ };
 
+/* What of the machine is full: 1 = full. Negative or NaN = not known. */
+enum class Resource : uint8_t { kCpu = 0, kIoWait, kIoStall, kMemoryStall, kMemory, kNumResources };
+inline constexpr int kNumResources = static_cast<int>(Resource::kNumResources);
+struct Saturation {
+	float of[kNumResources];
+
+	static constexpr Saturation Cpu(double reading) noexcept
+	{
+		return Saturation{{static_cast<float>(reading), -1.0f, -1.0f, -1.0f, -1.0f}};
+	}
+};
+
+/* Why the number of slots that automatic queues share was changed. */
+enum class SlotReason : uint8_t { kStart = 0, kConfigured, kDemand /* somebody waits and nothing is full */, kSaturated };
+struct SlotChange {
+	double at_ms;
+	int32_t before;
+	int32_t after;
+	SlotReason reason;
+	Resource resource;          /* the fullest then */
+	float saturation;           /* of it */
+};
+inline constexpr int kMaxSlotChanges = 64;
+
 struct QueueLimits {
 	char name[kNameLength];
 	Priority priority;
-	int32_t max_slots;          /* 0 = automatic */
+	Intake intake;
+	int32_t max_slots;          /* 0 = automatic: of the pool */
+	float slot_share;           /* automatic: guaranteed part of the pool, 0..1 */
+	float max_slot_share;       /* automatic: upper part of the pool, over 0..1 */
+	float max_execution_ms;     /* 0 = none; enforced by the backend's timer */
 	int32_t max_queue_length;   /* waiting queries; -1 = no limit */
 	float memory_share;         /* guaranteed part of the budget, 0..1 */
 	float max_memory_share;     /* upper part of the budget, 0..1 */
@@ -95,6 +141,11 @@ struct PolicyConfig {
 	double express_floor_ms;    /* least cut-off of the express lane; negative = no lane */
 	double express_share;       /* part of the budget that only the express lane may use, 0..0.5 */
 	int32_t processors;
+	int32_t total_slots;        /* of the pool that automatic queues share; 0 = follows saturation */
+	int32_t superuser_slots;    /* statements at a time in the superusers' lane; 0 = no lane */
+	bool preemption;
+	bool tune_express;          /* moves the cut-off of the express lane by the measured cost of misrouting */
+	bool now_or_later;
 	int32_t num_queues;         /* at least 1 */
 	QueueLimits queues[kMaxQueues];
 };
@@ -109,6 +160,8 @@ struct QueryRequest {
 	int64_t memory_kb;          /* reservation wanted */
 	double queue_timeout_ms = -1; /* 0 = none; negative = that of the queue */
 	bool maintenance = false;     /* Lane::kMaintenance: admitted at once, with what is free of memory_kb, perhaps nothing */
+	bool superuser_lane = false;  /* takes Lane::kSuperuser if it would have to wait and there is one */
+	float load = 0;               /* how much it keeps the machine busy beside others, processors; 0 = unknown, taken for 1 (now or later) */
 };
 
 /* Index into the table, or kNoQuery. The caller keeps it from Arrive to Finish. */
@@ -128,6 +181,17 @@ struct Decision {
 /* What a deadline means to its query. */
 enum class DeadlineOutcome : uint8_t { kTooEarly = 0, kForced, kTimedOut /* the queue wants an error; the entry is freed */ };
 
+/* What becomes of a query that was asked to give way. */
+enum class Preemption : uint8_t { kWaits = 0, kAdmitted /* there is room again by now */, kRefused /* not running any more, or it may not: goes on */ };
+
+/* What an end teaches the express lane (express.cpp). */
+struct ObservedEnd {
+	double time_ms;             /* execution, without waiting */
+	double queue_ms;
+	Lane lane;                  /* in which it began */
+	bool evicted;
+};
+
 struct QueryView {
 	QueryState state;
 	Lane lane;
@@ -139,6 +203,8 @@ struct QueryView {
 	int32_t queue;
 	int32_t slots;
 	int32_t position;           /* 1 = next of its queue; 0 if not queued */
+	int32_t num_preempted;      /* how often it gave way */
+	bool restartable;
 	int64_t reserved_kb;
 	double arrived_ms;
 	double admitted_ms;
@@ -159,7 +225,9 @@ struct QueueCounters {
 	uint64_t num_rejected;
 	uint64_t num_cancelled;
 	uint64_t num_evicted;
+	uint64_t num_preempted;
 	double total_queue_ms;
+	double total_wasted_ms;     /* execution thrown away by giving way */
 };
 
 class Policy {
@@ -202,13 +270,33 @@ class Policy {
 	 */
 	void SetPressure(Pressure pressure, int64_t unavailable_kb, double now_ms) noexcept;
 	/*
-	 * About once a second: evicts express queries that overran the cut-off, moves automatic slot
-	 * limits (additive increase while somebody waits for a slot and saturation < 1, halved above),
-	 * forces whom the caller forgot to call Deadline() for. saturation: 1 = the machine is full.
+	 * What managed queries really hold of what they have reserved; negative = not known. While it leaves room and nobody stops for pressure,
+	 * guarantees of memory that their queues do not use are lent. Holds until the next call.
 	 */
-	void Tick(double now_ms, double saturation) noexcept;
-	/* Feeds the express cut-off with an observed execution time. */
-	void ObserveTime(double time_ms) noexcept;
+	void SetUse(int64_t used_kb, double now_ms) noexcept;
+	/* Queued, running or returned. A waiting query takes the place in the other level that its key gives it. False if there is no such query. */
+	bool ChangePriority(QueryHandle handle, Priority priority, double now_ms) noexcept;
+	/*
+	 * To another queue, in whatever state. A waiting one keeps the time of its arrival; a running one keeps what it has: its slots and memory
+	 * count there from now on, over the limit if need be. False if there is no such query or queue.
+	 */
+	bool Move(QueryHandle handle, int32_t queue, double now_ms) noexcept;
+	/* Whether the query could be restarted now without anybody noticing: true before its first run, false from its first row on. */
+	void SetRestartable(QueryHandle handle, bool restartable) noexcept;
+	/* The next query that is to be asked to give way, or kNoQuery; each request is returned once. It may go on if it cannot any more. */
+	QueryHandle TakeVictim() noexcept;
+	/* Its owner has stopped it: slot and memory go back, and it waits with the key it had (kWaits), unless there is room. */
+	Preemption GiveWay(QueryHandle handle, double now_ms) noexcept;
+	/*
+	 * About once a second: evicts express queries that overran the cut-off, moves the pool of slots
+	 * (additive increase while somebody waits for one and nothing is full, halved when something is over-full),
+	 * looks for queries that should give way, forces whom the caller forgot to call Deadline() for.
+	 */
+	void Tick(double now_ms, const Saturation &saturation) noexcept;
+	/* Feeds the express lane's cut-off, and its correction. */
+	void ObserveEnd(const ObservedEnd &end) noexcept;
+	/* How queries slow each other, learned elsewhere (interference.hpp). Holds until the next call. */
+	void SetInterference(const Interference &interference) noexcept;
 
 	/* The next query that an event has admitted since it was queued, or kNoQuery; each is returned once. */
 	QueryHandle TakeAdmitted() noexcept;
@@ -221,7 +309,13 @@ class Policy {
 	int32_t num_queued() const noexcept;
 	int64_t reserved_kb() const noexcept;
 	int64_t forced_kb() const noexcept;                     /* part of it that was forced over the budget */
-	double express_cutoff_ms() const noexcept;
+	double express_cutoff_ms() const noexcept;              /* correction included */
+	double express_correction() const noexcept;             /* factor on the cut-off that the cost of misrouting has led to; 1 = none */
+	int32_t pool_slots() const noexcept;                    /* limit in force of all automatic queues together */
+	int32_t pool_used() const noexcept;
+	int32_t num_superusers() const noexcept;                /* in the superusers' lane */
+	/* The latest changes of the pool, oldest first; how many. */
+	int SlotChanges(std::span<SlotChange, kMaxSlotChanges> changes) const noexcept;
 	Pressure pressure() const noexcept;
 	int64_t unavailable_kb() const noexcept;
 	int64_t free_kb() const noexcept;                       /* of the budget less unavailable_kb; the express lane's part included */

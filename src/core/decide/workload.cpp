@@ -36,22 +36,26 @@ void InitWorkload(Workload *workload) noexcept
 	fallback.in_use = true;
 }
 
+Mismatch Meets(const Workload &workload, int queue, const QueryAttributes &attributes)
+{
+	const QueueConditions &wanted = workload.conditions[queue];
+
+	if (wanted.query_group[0] != '\0' && std::strcmp(wanted.query_group, attributes.query_group) != 0)
+		return Mismatch::kQueryGroup;
+	if (wanted.num_databases > 0 && !Lists(wanted.databases, wanted.num_databases, attributes.database))
+		return Mismatch::kDatabase;
+	if (wanted.application_name[0] != '\0' && !MatchesPattern(attributes.application_name, wanted.application_name))
+		return Mismatch::kApplicationName;
+	if (wanted.num_roles > 0 && !attributes.has_role(attributes.context, queue))
+		return Mismatch::kRole;
+	return Mismatch::kNone;
+}
+
 int Route(const Workload &workload, const QueryAttributes &attributes)
 {
 	for (int position = 0; position < workload.num_ordered; position++) {
-		const int i = workload.order[position];
-		const QueueConditions &wanted = workload.conditions[i];
-
-		if (wanted.query_group[0] != '\0' && std::strcmp(wanted.query_group, attributes.query_group) != 0)
-			continue;
-		if (wanted.num_databases > 0 && !Lists(wanted.databases, wanted.num_databases, attributes.database))
-			continue;
-		if (wanted.application_name[0] != '\0' &&
-		    !MatchesPattern(attributes.application_name, wanted.application_name))
-			continue;
-		if (wanted.num_roles > 0 && !attributes.has_role(attributes.context, i))
-			continue;
-		return i;
+		if (Meets(workload, workload.order[position], attributes) == Mismatch::kNone)
+			return workload.order[position];
 	}
 	return 0;
 }

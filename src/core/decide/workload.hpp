@@ -11,15 +11,39 @@
 #include <cstdint>
 
 #include "core/decide/policy.hpp"
+#include "core/decide/rules.hpp"
+#include "core/plan/plan_graph.hpp"
 
 namespace wlm {
 
 inline constexpr int kMaxNamesPerQueue = 16;
+inline constexpr int kMaxAddressesPerQueue = 8;
+inline constexpr int kMaxUserPriorities = 64;
+
+/* A network: the first `bits` bits of an address. Family 4 or 6; 0 = not an address (a Unix socket), which no network has. */
+struct NetworkAddress {
+	uint8_t family;
+	uint8_t bits;
+	uint8_t bytes[16];          /* in network order */
+};
+
+/* What is predicted must be at least `low` and under `high`; 0 and infinity do not restrict. An unknown prediction meets no restriction. */
+struct PredictedRange {
+	float low;
+	float high;
+};
 
 /* Empty lists and empty strings match everything. All given conditions must hold. */
 struct QueueConditions {
 	int32_t num_roles;
 	int32_t num_databases;
+	int32_t num_addresses;      /* of clients; "local" for Unix sockets is `local_clients` */
+	bool local_clients;
+	uint32_t commands;          /* one bit for each CommandKind; 0 = all */
+	PredictedRange time_ms;
+	PredictedRange memory_kb;
+	PredictedRange cost;
+	NetworkAddress addresses[kMaxAddressesPerQueue];
 	char roles[kMaxNamesPerQueue][kNameLength];
 	char databases[kMaxNamesPerQueue][kNameLength];
 	char application_name[kNameLength]; /* LIKE pattern: % and _, backslash escapes */
@@ -31,6 +55,11 @@ struct QueueConditions {
  * as its name exists, whatever happens to others, because queries refer to it by index: so there can
  * be holes (in_use false), and `order` says in which order the conditions are tried.
  */
+struct UserPriority {
+	char role[kNameLength];
+	Priority priority;
+};
+
 struct Workload {
 	uint32_t generation;
 	int32_t num_queues;         /* highest index that was ever used, plus 1 */
@@ -38,6 +67,9 @@ struct Workload {
 	int32_t order[kMaxQueues];  /* indices of the queues in use, without 0 */
 	QueueLimits limits[kMaxQueues];
 	QueueConditions conditions[kMaxQueues];
+	int32_t num_user_priorities;
+	UserPriority user_priorities[kMaxUserPriorities]; /* wlm.change_user_priority() */
+	RuleSet rules;
 };
 
 void InitWorkload(Workload *workload) noexcept;
@@ -46,16 +78,28 @@ struct QueryAttributes {
 	const char *database;
 	const char *application_name;
 	const char *query_group;
+	NetworkAddress client;      /* bits = all of it */
+	CommandKind command;
+	float time_ms;              /* predicted median; negative = unknown, as the next */
+	float memory_kb;            /* predicted reservation */
+	float cost;                 /* the planner's */
 	/* Whether the current user is a member of one of queue i's roles; asked only if it names any. */
 	bool (*has_role)(void *context, int queue);
 	void *context;
 };
 
-/*
- * Index of the first queue whose conditions the query meets, 0 if none. has_role may raise in
- * the server, so this frame keeps nothing that needs unwinding.
- */
+/* The first condition of a queue that a query fails, in the order in which they are looked at. */
+enum class Mismatch : uint8_t {
+	kNone = 0, kDraining, kQueryGroup, kDatabase, kApplicationName, kClientAddress, kCommand, kTime, kMemory, kCost, kRole
+};
+
+/* Whether queue i takes the query, kNone, or why not. has_role may raise in the server, so this frame keeps nothing that needs unwinding. */
+Mismatch Meets(const Workload &workload, int queue, const QueryAttributes &attributes);
+
+/* Index of the first queue in order that takes the query, 0 if none does. Raises as Meets() does. */
 int Route(const Workload &workload, const QueryAttributes &attributes);
+
+bool Contains(const NetworkAddress &network, const NetworkAddress &address) noexcept;
 
 /* LIKE without collations: % any run, _ any byte, backslash escapes. */
 bool MatchesPattern(const char *text, const char *pattern) noexcept;

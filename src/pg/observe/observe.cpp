@@ -357,6 +357,12 @@ void ObserveWorker(QueryDesc *query_desc)
 	Publish(slot, query_desc->estate, walk, PeakContextKb(query_desc));
 }
 
+ObservedEnd EndOf(const Experience &experience)
+{
+	return {.time_ms = static_cast<double>(experience.time_ms), .queue_ms = static_cast<double>(experience.queue_ms),
+	        .lane = experience.evicted ? Lane::kExpress : static_cast<Lane>(experience.lane), .evicted = experience.evicted};
+}
+
 bool DecideSample()
 {
 	if (!(setting::sample_rate > 0))

@@ -21,6 +21,9 @@ void ObserveLeader(ManagedQuery *query);
 /* In a parallel worker: reports into its leader's slot, found by wlm.query_serial. Never raises. */
 void ObserveWorker(QueryDesc *query_desc);
 
+/* For Policy::ObserveEnd(). */
+ObservedEnd EndOf(const Experience &experience);
+
 /* Instrumentation to ask for before standard_ExecutorStart when this query is sampled. */
 bool DecideSample();
 

@@ -91,9 +91,11 @@ int RouteQuery()
 	if (workload.num_queues <= 1)
 		return 0;
 
-	const QueryAttributes attributes{DatabaseName(), application_name != nullptr ? application_name : "",
-	                                 setting::query_group != nullptr ? setting::query_group : "", HasRoleOf,
-	                                 const_cast<Workload *>(&workload)};
+	const QueryAttributes attributes{.database = DatabaseName(),
+	                                 .application_name = application_name != nullptr ? application_name : "",
+	                                 .query_group = setting::query_group != nullptr ? setting::query_group : "",
+	                                 .client = {}, .command = CommandKind::kOther, .time_ms = -1, .memory_kb = -1, .cost = -1,
+	                                 .has_role = HasRoleOf, .context = const_cast<Workload *>(&workload)};
 	return Route(workload, attributes);
 }
 

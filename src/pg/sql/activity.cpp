@@ -116,6 +116,12 @@ const char *WaitReasonName(const ActivityRow &row)
 		return "passing";
 	case WaitReason::kPressure:
 		return "pressure";
+	case WaitReason::kPaused:
+		return "paused";
+	case WaitReason::kPool:
+		return "pool";
+	case WaitReason::kLater:
+		return "later";
 	case WaitReason::kNone:
 		break;
 	}

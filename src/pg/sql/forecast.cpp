@@ -65,6 +65,8 @@ const char *LaneName(Lane lane)
 		return "express";
 	case Lane::kMaintenance:
 		return "maintenance";
+	case Lane::kSuperuser:
+		return "superuser";
 	case Lane::kNormal:
 		break;
 	}

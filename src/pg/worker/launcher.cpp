@@ -30,6 +30,7 @@ extern "C" {
 #include "core/learn/learner.hpp"
 #include "pg/compat.hpp"
 #include "pg/guard.hpp"
+#include "pg/observe/observe.hpp"
 #include "pg/plan/plan_memory.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
@@ -65,7 +66,7 @@ struct Launcher {
 	uint32 loading = 0;             /* generation that the running worker was started to load */
 	uint32 *seen_phases = nullptr;  /* words of all slots at the last tick */
 	void *record = nullptr;         /* kMaxRecordBytes */
-	Saturation saturation;
+	SaturationMeter saturation;
 	MemoryGuard guard;
 };
 
@@ -135,7 +136,7 @@ void Tick(Launcher *launcher)
 	pg_atomic_write_u32(&shared->saturation_permille, static_cast<uint32>(saturation * 1000));
 	{
 		StateLock lock;
-		policy->Tick(now_ms, saturation);
+		policy->Tick(now_ms, Saturation::Cpu(saturation));
 	}
 	TakeBackIdleSlots(launcher, now_ms);
 	LendWhileWaitingForLocks(now_ms);
@@ -167,7 +168,7 @@ bool LearnBatch(Launcher *launcher)
 			continue; /* never ran */
 		if (experience.final_state == FinalState::kCompleted && !experience.censored) {
 			StateLock lock;
-			policy->ObserveTime(static_cast<double>(experience.time_ms));
+			policy->ObserveEnd(EndOf(experience));
 		}
 		if (models.neighbours == nullptr && experience.embedding_version != 0)
 			models.neighbours = reinterpret_cast<NeighbourStore *>(CopyForChangeLocked(kNeighboursModel).data());

@@ -32,6 +32,7 @@ extern "C" {
 #include "core/learn/model_blob.hpp"
 #include "core/predict/graph_model.hpp"
 #include "core/predict/neighbour_store.hpp"
+#include "pg/observe/observe.hpp"
 #include "pg/plan/plan_memory.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
@@ -187,7 +188,7 @@ void LearnAgain(void *context, Experience &experience, const PlanGraph *graph)
 	/* The express lane's cut-off follows recent times. */
 	if (experience.final_state == FinalState::kCompleted && !experience.censored) {
 		StateLock lock;
-		policy->ObserveTime(static_cast<double>(experience.time_ms));
+		policy->ObserveEnd(EndOf(experience));
 	}
 	state->count++;
 }

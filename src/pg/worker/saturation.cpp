@@ -55,7 +55,7 @@ double StallTotal(const char *path) noexcept
 
 }  // namespace
 
-double Saturation::Measure(double now_ms) noexcept
+double SaturationMeter::Measure(double now_ms) noexcept
 {
 	const double processors = static_cast<double>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
 	double reading = RunnableProcesses() / (processors * kRunnablePerProcessor);

@@ -8,7 +8,7 @@
 
 namespace wlm {
 
-struct Saturation {
+struct SaturationMeter {
 	double smoothed = 0;
 	double previous_stall_us[3] = {-1, -1, -1}; /* PSI totals: cpu, io, memory */
 	double previous_ms = 0;
