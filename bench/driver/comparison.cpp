@@ -40,9 +40,12 @@ void AddRows(Comparison& c) {
 		AddRow(c, name + "_p99_s", "    P99", Unit::kMilliseconds, Better::kLower, [i](const Metrics& m) { return m.lengths[i].p99; });
 		AddRow(c, name + "_mean_s", "    mean", Unit::kMilliseconds, Better::kLower, [i](const Metrics& m) { return m.lengths[i].mean; });
 	}
-	AddRow(c, "queue_p50_s", "queue time P50", Unit::kMilliseconds, Better::kNeither, [](const Metrics& m) { return m.queue_p50; });
+	AddRow(c, "queue_mean_s", "queue time mean", Unit::kMilliseconds, Better::kNeither, [](const Metrics& m) { return m.queue_mean; });
+	AddRow(c, "queue_p50_s", "    P50", Unit::kMilliseconds, Better::kNeither, [](const Metrics& m) { return m.queue_p50; });
+	AddRow(c, "queue_p90_s", "    P90", Unit::kMilliseconds, Better::kNeither, [](const Metrics& m) { return m.queue_p90; });
 	AddRow(c, "queue_p95_s", "    P95", Unit::kMilliseconds, Better::kNeither, [](const Metrics& m) { return m.queue_p95; });
 	AddRow(c, "queue_total_s", "    of all queries", Unit::kSeconds, Better::kNeither, [](const Metrics& m) { return m.queue_total; });
+	AddRow(c, "never_waited", "queries that did not wait", Unit::kPart, Better::kNeither, [](const Metrics& m) { return m.never_waited; });
 	AddRow(c, "execution_total_s", "execution time of all queries", Unit::kSeconds, Better::kLower,
 	       [](const Metrics& m) { return m.execution_total; });
 	AddRow(c, "cpu_server_s", "CPU time of the server", Unit::kSeconds, Better::kLower, [](const Metrics& m) { return m.cpu_server; });
@@ -74,7 +77,27 @@ Target RatioTarget(const std::string& what, double value, double base, double li
 	return target;
 }
 
-void AddTargets(Comparison& comparison, double budget) {
+// Against a queue of connections, as a pooler in front of the server makes it.
+void AddQueueTargets(Comparison& comparison) {
+	const Metrics& base = comparison.metrics.front();
+	const Metrics& last = comparison.metrics.back();
+	const size_t shorts = static_cast<size_t>(Length::kShort);
+	const auto best = std::min_element(comparison.metrics.begin(), comparison.metrics.end(), [=](const Metrics& a, const Metrics& b) {
+		return a.lengths[shorts].p95 < b.lengths[shorts].p95;
+	});
+	const double gained = last.never_waited - base.never_waited;
+	comparison.targets = {
+		RatioTarget("mean queue time", last.queue_mean, base.queue_mean, 1.0 / 3.0, Unit::kMilliseconds),
+		RatioTarget("P90 of queue time", last.queue_p90, base.queue_p90, 1.0 / 3.0, Unit::kMilliseconds),
+		{"queries that did not wait", gained, 0.1,
+		 Text("%.0f %% against %.0f %%, at least 10 points more", last.never_waited * 100.0, base.never_waited * 100.0), gained >= 0.1},
+		RatioTarget("short queries' P95, against the best of all", last.lengths[shorts].p95, best->lengths[shorts].p95, 1.0,
+		            Unit::kMilliseconds),
+		RatioTarget("makespan", last.makespan, base.makespan, 1.1, Unit::kSeconds),
+	};
+}
+
+void AddTargets(Comparison& comparison) {
 	const Metrics& base = comparison.metrics.front();
 	const Metrics& last = comparison.metrics.back();
 	const size_t shorts = static_cast<size_t>(Length::kShort);
@@ -83,6 +106,11 @@ void AddTargets(Comparison& comparison, double budget) {
 		RatioTarget("temporary files", last.temp_bytes, base.temp_bytes, 0.5, Unit::kBytes),
 		RatioTarget("makespan", last.makespan, base.makespan, 1.1, Unit::kSeconds),
 	};
+}
+
+void AddCommonTargets(Comparison& comparison, double budget) {
+	const Metrics& base = comparison.metrics.front();
+	const Metrics& last = comparison.metrics.back();
 	if (budget > 0.0)
 		comparison.targets.push_back({"peak memory within the budget", last.JudgedMemory(), budget,
 		                              Bytes(last.JudgedMemory()) + " of " + Bytes(budget), last.JudgedMemory() <= budget});
@@ -139,6 +167,7 @@ std::string FormatValue(double value, Unit unit) {
 		case Unit::kSeconds: return Text("%.1f s", value);
 		case Unit::kMilliseconds: return value < 1.0 ? Text("%.*f ms", value < 0.1 ? 1 : 0, value * 1000.0) : Text("%.2f s", value);
 		case Unit::kBytes: return Bytes(value);
+		case Unit::kPart: return Text("%.1f %%", value * 100.0);
 		case Unit::kPerSecond: return Text("%.2f /s", value);
 	}
 	return "";
@@ -152,7 +181,8 @@ Comparison CompareSystems(const std::vector<SystemRun>& runs, const Costs& costs
 	}
 	AddRows(comparison);
 	if (runs.size() > 1) {
-		AddTargets(comparison, budget);
+		comparison.names.front().rfind("pool:", 0) == 0 ? AddQueueTargets(comparison) : AddTargets(comparison);
+		AddCommonTargets(comparison, budget);
 		AddLosses(comparison, costs);
 	}
 	return comparison;

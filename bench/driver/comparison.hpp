@@ -8,7 +8,7 @@
 
 namespace wlm::bench {
 
-enum class Unit { kCount, kSeconds, kMilliseconds, kBytes, kPerSecond };
+enum class Unit { kCount, kSeconds, kMilliseconds, kBytes, kPerSecond, kPart };
 enum class Better { kNeither, kLower, kHigher };
 
 struct Row {

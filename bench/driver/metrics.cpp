@@ -74,6 +74,7 @@ Metrics ComputeMetrics(const SystemRun& run, const SystemRun& baseline, const Co
 		latencies[static_cast<size_t>(LengthOf(costs.at(sample.query_template)))].push_back(sample.Latency());
 		queues.push_back(sample.Queue());
 		metrics.queue_total += sample.Queue();
+		metrics.never_waited += sample.Queue() < kNoticedWaitSeconds ? 1.0 : 0.0;
 		metrics.execution_total += sample.Execution();
 		if (sample.temp_bytes > 0.0) {
 			++metrics.spilled;
@@ -92,7 +93,12 @@ Metrics ComputeMetrics(const SystemRun& run, const SystemRun& baseline, const Co
 	for (size_t length = 0; length < kLengths; ++length)
 		metrics.lengths[length] = Summarise(latencies[length]);
 	metrics.throughput = metrics.makespan > 0.0 ? static_cast<double>(metrics.queries) / metrics.makespan : 0.0;
+	if (metrics.queries > 0) {
+		metrics.never_waited /= static_cast<double>(metrics.queries);
+		metrics.queue_mean = metrics.queue_total / static_cast<double>(metrics.queries);
+	}
 	metrics.queue_p50 = Percentile(queues, 0.50);
+	metrics.queue_p90 = Percentile(queues, 0.90);
 	metrics.queue_p95 = Percentile(queues, 0.95);
 	metrics.cpu_server = run.Number("cpu_server");
 	metrics.cpu_others = run.Number("cpu_others");

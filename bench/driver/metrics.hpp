@@ -15,6 +15,8 @@ enum class Length { kShort, kMedium, kLong };
 constexpr int kLengths = 3;
 constexpr double kShortBelowMs = 100.0;
 constexpr double kMediumBelowMs = 1000.0;
+// Below this the wait is that of threads and sockets.
+constexpr double kNoticedWaitSeconds = 0.01;
 const char* LengthName(Length length);
 Length LengthOf(const Cost& cost);
 
@@ -43,9 +45,12 @@ struct Metrics {
 	double makespan = 0.0;    // seconds from the first moment to the last finish
 	double throughput = 0.0;  // completed queries per second of makespan
 	std::array<LengthMetrics, kLengths> lengths;
-	double queue_p50 = 0.0;  // seconds, waiting for a client and in pg_wlm
+	double queue_mean = 0.0;  // seconds, waiting for a client and in pg_wlm
+	double queue_p50 = 0.0;
+	double queue_p90 = 0.0;
 	double queue_p95 = 0.0;
 	double queue_total = 0.0;
+	double never_waited = 0.0;  // part of the queries that waited less than kNoticedWaitSeconds
 	double execution_total = 0.0;
 	double cpu_server = 0.0;    // seconds
 	double cpu_others = 0.0;    // of programs that have nothing to do with the run
