@@ -52,13 +52,18 @@ class RouteTest : public ::testing::Test {
 
 	int Routed(const char *database, const char *application, const char *group)
 	{
-		const QueryAttributes attributes{database, application, group,
-		                                 [](void *context, int queue) {
-			                                 Roles *seen = static_cast<Roles *>(context);
-			                                 seen->asked++;
-			                                 return queue == seen->member_of;
-		                                 },
-		                                 &roles};
+		QueryAttributes attributes{};
+		attributes.database = database;
+		attributes.application_name = application;
+		attributes.query_group = group;
+		attributes.command = CommandKind::kSelect;
+		attributes.time_ms = attributes.memory_kb = attributes.cost = -1;
+		attributes.has_role = [](void *context, int queue) {
+			Roles *seen = static_cast<Roles *>(context);
+			seen->asked++;
+			return queue == seen->member_of;
+		};
+		attributes.context = &roles;
 		return Route(*workload, attributes);
 	}
 
