@@ -45,5 +45,12 @@ SELECT database = current_database() AS database, role = current_user AS role, c
 FROM wlm.history;
 SELECT operator, memory_class, peak_kb > 0 AS peak FROM wlm.history_operator;
 
+-- who only looks is not managed
+SELECT wlm.reset('history');
+SELECT count(*) > 0 AS rows FROM pg_class, generate_series(1, 1000);
+SELECT count(*) AS rows FROM wlm.queue, wlm.activity, generate_series(1, 100000);
+SELECT wlm.flush();
+SELECT count(*) FROM wlm.history;
+
 DROP TABLE status_data;
 DROP ROLE regress_wlm_other;

@@ -111,7 +111,7 @@ struct PlanGraph {
 	int16_t max_plan_node_id;      /* largest id seen; bounds node_of_plan_id */
 	bool overflow;                 /* did not fit: no opinion */
 	bool has_limit;
-	bool touches_only_catalogs;    /* every relation is a system catalogue */
+	bool touches_only_catalogs;    /* every relation is a system catalogue, or one of pg_wlm's own */
 	int16_t memory_node[kMaxMemoryNodes];         /* slot -> node index */
 	int16_t node_of_plan_id[kMaxPlanNodeIds];     /* [0, max_plan_node_id] -> node index, kNoNode if none */
 	PlanNode nodes[kMaxPlanNodes];

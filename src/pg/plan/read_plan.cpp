@@ -9,8 +9,10 @@
 
 extern "C" {
 #include "access/transam.h"
+#include "catalog/namespace.h"
 #include "nodes/pg_list.h"
 #include "parser/parsetree.h"
+#include "utils/lsyscache.h"
 }
 
 #include <algorithm>
@@ -166,11 +168,19 @@ CommandKind CommandOf(const PlannedStmt *statement)
 	}
 }
 
+/* Who looks at the workload manager when nothing moves must not wait for it. */
+bool IsOwnRelation(Oid relation)
+{
+	const Oid schema = get_namespace_oid("wlm", true);
+
+	return OidIsValid(schema) && get_rel_namespace(relation) == schema;
+}
+
 bool TouchesOnlyCatalogs(const PlannedStmt *statement)
 {
 	ListCell *cell;
 	foreach (cell, statement->relationOids) {
-		if (lfirst_oid(cell) >= FirstNormalObjectId)
+		if (lfirst_oid(cell) >= FirstNormalObjectId && !IsOwnRelation(lfirst_oid(cell)))
 			return false;
 	}
 	return statement->relationOids != NIL;
