@@ -5,8 +5,12 @@
  */
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
+#include <utility>
 
 #include "core/decide/workload.hpp"
 
@@ -36,6 +40,8 @@ class RouteTest : public ::testing::Test {
   protected:
 	RouteTest() : workload(std::make_unique<Workload>())
 	{
+		attributes.command = CommandKind::kSelect;
+		attributes.time_ms = attributes.memory_kb = attributes.cost = -1;
 		InitWorkload(workload.get());
 		Add("reports");
 		Add("etl");
@@ -50,14 +56,18 @@ class RouteTest : public ::testing::Test {
 		return workload->conditions[index];
 	}
 
+	/* With everything that can be known of it. */
+	Mismatch Fails(int queue)
+	{
+		Routed("shop", "psql", "");
+		return Meets(*workload, queue, attributes);
+	}
+
 	int Routed(const char *database, const char *application, const char *group)
 	{
-		QueryAttributes attributes{};
 		attributes.database = database;
 		attributes.application_name = application;
 		attributes.query_group = group;
-		attributes.command = CommandKind::kSelect;
-		attributes.time_ms = attributes.memory_kb = attributes.cost = -1;
 		attributes.has_role = [](void *context, int queue) {
 			Roles *seen = static_cast<Roles *>(context);
 			seen->asked++;
@@ -69,7 +79,158 @@ class RouteTest : public ::testing::Test {
 
 	std::unique_ptr<Workload> workload;
 	Roles roles{-1};
+	QueryAttributes attributes{};
 };
+
+NetworkAddress Net4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint8_t bits = 32)
+{
+	return NetworkAddress{4, bits, {a, b, c, d}};
+}
+
+NetworkAddress Net6(std::initializer_list<uint8_t> start, uint8_t bits = 128, std::initializer_list<uint8_t> end = {})
+{
+	NetworkAddress address{6, bits, {}};
+	std::copy(start.begin(), start.end(), address.bytes);
+	std::copy(end.begin(), end.end(), address.bytes + 16 - end.size());
+	return address;
+}
+
+NetworkAddress Mapped(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint8_t bits = 128)
+{
+	return Net6({}, bits, {0xff, 0xff, a, b, c, d});
+}
+
+TEST(Contains, ComparesAsManyBitsAsTheNetworkHas)
+{
+	EXPECT_TRUE(Contains(Net4(10, 0, 0, 0, 8), Net4(10, 200, 3, 4)));
+	EXPECT_FALSE(Contains(Net4(10, 0, 0, 0, 8), Net4(11, 0, 0, 0)));
+	EXPECT_TRUE(Contains(Net4(10, 1, 2, 128, 25), Net4(10, 1, 2, 200)));
+	EXPECT_FALSE(Contains(Net4(10, 1, 2, 128, 25), Net4(10, 1, 2, 127)));
+	EXPECT_TRUE(Contains(Net4(10, 1, 2, 3), Net4(10, 1, 2, 3)));
+	EXPECT_FALSE(Contains(Net4(10, 1, 2, 3), Net4(10, 1, 2, 2)));
+	EXPECT_TRUE(Contains(Net4(0, 0, 0, 0, 0), Net4(1, 2, 3, 4)));
+	EXPECT_TRUE(Contains(Net6({0x20, 0x01, 0x0d, 0xb8}, 32), Net6({0x20, 0x01, 0x0d, 0xb8, 7, 7})));
+	EXPECT_FALSE(Contains(Net6({0x20, 0x01, 0x0d, 0xb8}, 32), Net6({0x20, 0x01, 0x0d, 0xb9, 7, 7})));
+	EXPECT_TRUE(Contains(Net6({}, 128, {1}), Net6({}, 128, {1})));
+	EXPECT_FALSE(Contains(Net6({}, 128, {1}), Net6({}, 128, {2})));
+}
+
+TEST(Contains, AMappedAddressIsAnIPv4Address)
+{
+	EXPECT_TRUE(Contains(Net4(10, 0, 0, 0, 8), Mapped(10, 9, 8, 7)));
+	EXPECT_TRUE(Contains(Mapped(10, 0, 0, 0, 104), Net4(10, 9, 8, 7)));
+	EXPECT_FALSE(Contains(Mapped(10, 0, 0, 0, 104), Net4(11, 9, 8, 7)));
+	EXPECT_TRUE(Contains(Net6({}, 96, {0xff, 0xff, 0, 0, 0, 0}), Net4(1, 2, 3, 4)));
+	EXPECT_FALSE(Contains(Net6({}, 0), Net4(1, 2, 3, 4))) << "families are apart otherwise";
+	EXPECT_FALSE(Contains(Net4(0, 0, 0, 0, 0), Net6({0x20, 1})));
+}
+
+TEST(Contains, WhatIsNoAddressIsInNoNetwork)
+{
+	const NetworkAddress socket{};
+	EXPECT_FALSE(Contains(socket, socket));
+	EXPECT_FALSE(Contains(Net4(0, 0, 0, 0, 0), socket));
+	EXPECT_FALSE(Contains(socket, Net4(1, 2, 3, 4)));
+	EXPECT_FALSE(Contains(Net4(1, 2, 3, 4, 200), Net4(1, 2, 3, 4, 255))) << "more bits than an address has";
+}
+
+TEST_F(RouteTest, ClientsByNetworkAndLocalOnes)
+{
+	QueueConditions &wanted = workload->conditions[1];
+	wanted.addresses[0] = Net4(192, 168, 1, 0, 24);
+	wanted.addresses[1] = Net6({0xfd}, 8);
+	wanted.num_addresses = 2;
+
+	EXPECT_EQ(Fails(1), Mismatch::kClientAddress) << "a Unix socket";
+	attributes.client = Net4(192, 168, 1, 77);
+	EXPECT_EQ(Fails(1), Mismatch::kNone);
+	attributes.client = Mapped(192, 168, 1, 77);
+	EXPECT_EQ(Fails(1), Mismatch::kNone);
+	attributes.client = Net6({0xfd, 5}, 128, {9});
+	EXPECT_EQ(Fails(1), Mismatch::kNone);
+	attributes.client = Net4(192, 168, 2, 77);
+	EXPECT_EQ(Fails(1), Mismatch::kClientAddress);
+
+	wanted.local_clients = true;
+	EXPECT_EQ(Fails(1), Mismatch::kClientAddress);
+	attributes.client = NetworkAddress{};
+	EXPECT_EQ(Fails(1), Mismatch::kNone);
+	wanted.num_addresses = 0;
+	EXPECT_EQ(Fails(1), Mismatch::kNone);
+	attributes.client = Net4(127, 0, 0, 1);
+	EXPECT_EQ(Fails(1), Mismatch::kClientAddress) << "local means the socket, not the address";
+}
+
+TEST_F(RouteTest, AListOfNetworksThatAreNoneMatchesNobody)
+{
+	workload->conditions[1].num_addresses = 1;
+	EXPECT_EQ(Fails(1), Mismatch::kClientAddress);
+	attributes.client = Net4(127, 0, 0, 1);
+	EXPECT_EQ(Fails(1), Mismatch::kClientAddress);
+}
+
+TEST_F(RouteTest, CommandsByKind)
+{
+	workload->conditions[1].commands = 1u << static_cast<int>(CommandKind::kInsert) | 1u << static_cast<int>(CommandKind::kMerge);
+	EXPECT_EQ(Fails(1), Mismatch::kCommand);
+	attributes.command = CommandKind::kMerge;
+	EXPECT_EQ(Fails(1), Mismatch::kNone);
+	attributes.command = CommandKind::kOther;
+	EXPECT_EQ(Fails(1), Mismatch::kCommand);
+}
+
+TEST_F(RouteTest, PredictionsFromAndUnder)
+{
+	struct Case {
+		PredictedRange QueueConditions::*range;
+		float QueryAttributes::*value;
+		Mismatch mismatch;
+	};
+	for (const Case &c : {Case{&QueueConditions::time_ms, &QueryAttributes::time_ms, Mismatch::kTime},
+	                      Case{&QueueConditions::memory_kb, &QueryAttributes::memory_kb, Mismatch::kMemory},
+	                      Case{&QueueConditions::cost, &QueryAttributes::cost, Mismatch::kCost}}) {
+		PredictedRange &range = workload->conditions[1].*c.range;
+		range = {100, 1000};
+		EXPECT_EQ(Fails(1), c.mismatch) << "what is not known meets no restriction";
+		attributes.*c.value = std::nanf("");
+		EXPECT_EQ(Fails(1), c.mismatch);
+		for (const auto &[value, meets] : {std::pair{99.0f, false}, {100.0f, true}, {999.0f, true}, {1000.0f, false}}) {
+			attributes.*c.value = value;
+			EXPECT_EQ(Fails(1), meets ? Mismatch::kNone : c.mismatch) << value;
+		}
+		range = {100, INFINITY};
+		EXPECT_EQ(Fails(1), Mismatch::kNone);
+		range = {0, 1000};
+		EXPECT_EQ(Fails(1), c.mismatch);
+		attributes.*c.value = 0;
+		EXPECT_EQ(Fails(1), Mismatch::kNone);
+		attributes.*c.value = -1;
+		EXPECT_EQ(Fails(1), c.mismatch);
+		range = {0, INFINITY};
+		EXPECT_EQ(Fails(1), Mismatch::kNone) << "no restriction";
+		range = {0, 0};
+	}
+}
+
+TEST_F(RouteTest, AQueueThatDrainsTakesNobodyAPausedOneDoes)
+{
+	EXPECT_EQ(Routed("shop", "psql", ""), 1);
+	workload->limits[1].intake = Intake::kDraining;
+	EXPECT_EQ(Routed("shop", "psql", ""), 2);
+	EXPECT_EQ(Fails(1), Mismatch::kDraining);
+	workload->limits[1].intake = Intake::kPaused;
+	EXPECT_EQ(Routed("shop", "psql", ""), 1);
+}
+
+TEST_F(RouteTest, RolesAreNotLookedUpIfAnythingElseDoesNotMatch)
+{
+	workload->conditions[1].num_roles = workload->conditions[2].num_roles = 1;
+	workload->conditions[1].commands = 1u << static_cast<int>(CommandKind::kDelete);
+	workload->conditions[2].cost = {1e6f, 0};
+	attributes.cost = 10;
+	EXPECT_EQ(Routed("shop", "psql", ""), 0);
+	EXPECT_EQ(roles.asked, 0);
+}
 
 TEST_F(RouteTest, FirstMatchInOrderWinsAndAllConditionsCount)
 {

@@ -81,7 +81,7 @@ struct QueryAttributes {
 	NetworkAddress client;      /* bits = all of it */
 	CommandKind command;
 	float time_ms;              /* predicted median; negative = unknown, as the next */
-	float memory_kb;            /* predicted reservation */
+	float memory_kb;            /* predicted median of the whole statement, before any queue's limit shrinks its grant */
 	float cost;                 /* the planner's */
 	/* Whether the current user is a member of one of queue i's roles; asked only if it names any. */
 	bool (*has_role)(void *context, int queue);
@@ -99,6 +99,7 @@ Mismatch Meets(const Workload &workload, int queue, const QueryAttributes &attri
 /* Index of the first queue in order that takes the query, 0 if none does. Raises as Meets() does. */
 int Route(const Workload &workload, const QueryAttributes &attributes);
 
+/* Whether all of `address`, which may be a network too, is in `network`. An IPv4 address mapped to IPv6 is an IPv4 address. */
 bool Contains(const NetworkAddress &network, const NetworkAddress &address) noexcept;
 
 /* LIKE without collations: % any run, _ any byte, backslash escapes. */
