@@ -151,6 +151,8 @@ void CreateState(char *memory, const Layout &layout)
 	pg_atomic_init_u32(&shared->flush_requested, 0);
 	pg_atomic_init_u32(&shared->flush_done, 0);
 	pg_atomic_init_u32(&shared->saturation_permille, 0);
+	for (float &reading : shared->saturation.of)
+		reading = -1;
 	for (pg_atomic_uint64 &wanted : shared->wanted_plans)
 		pg_atomic_init_u64(&wanted, 0);
 	pg_atomic_init_u32(&shared->num_planned_otherwise, 0);

@@ -184,7 +184,7 @@ struct SharedState {
 	pg_atomic_uint32 model_resets;        /* wlm.reset() of models: what is being trained is of the past then */
 	pg_atomic_uint32 flush_requested;
 	pg_atomic_uint32 flush_done;          /* all that was in the ring at flush_requested is stored or given up */
-	pg_atomic_uint32 saturation_permille; /* the launcher's last reading */
+	pg_atomic_uint32 saturation_permille; /* the launcher's last reading of the fullest resource */
 
 	/* Fingerprints whose row wlm.plan lacks although recall knows them; the next execution sends the plan again. */
 	pg_atomic_uint64 wanted_plans[kWantedPlans];
@@ -208,6 +208,7 @@ struct SharedState {
 	bool replayed;                        /* history has been read back after start */
 	TrainingState training;
 	GuardView guard;
+	Saturation saturation;                /* the launcher's last readings */
 
 	Workload workload;
 };

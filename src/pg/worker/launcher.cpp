@@ -131,12 +131,13 @@ void LendWhileWaitingForLocks(double now_ms)
 void Tick(Launcher *launcher)
 {
 	const double now_ms = NowMs();
-	const double saturation = launcher->saturation.Measure(now_ms);
+	const Saturation saturation = launcher->saturation.Measure(launcher->guard.Fullness(), now_ms);
 
-	pg_atomic_write_u32(&shared->saturation_permille, static_cast<uint32>(saturation * 1000));
+	pg_atomic_write_u32(&shared->saturation_permille, static_cast<uint32>(Fullest(saturation) * 1000));
 	{
 		StateLock lock;
-		policy->Tick(now_ms, Saturation::Cpu(saturation));
+		shared->saturation = saturation;
+		policy->Tick(now_ms, saturation);
 	}
 	TakeBackIdleSlots(launcher, now_ms);
 	LendWhileWaitingForLocks(now_ms);

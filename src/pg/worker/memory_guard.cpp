@@ -52,6 +52,13 @@ double MemoryGuard::WaitMs(double now_ms) const
 	return std::max(0.0, ticked_ms_ + pressure_.PeriodMs(num_applied_ > 0) - now_ms);
 }
 
+/* This process alone writes what it reads, so it needs no lock. */
+double MemoryGuard::Fullness() const
+{
+	const GuardView &seen = shared->guard;
+	return seen.limit_kb > 0 ? static_cast<double>(seen.used_kb) / (static_cast<double>(seen.limit_kb) * kGrowthStopsAt) : -1;
+}
+
 void MemoryGuard::TickIfDue(double now_ms)
 {
 	if (WaitMs(now_ms) > 0)

@@ -28,6 +28,9 @@ class MemoryGuard {
 	double WaitMs(double now_ms) const;
 	void TickIfDue(double now_ms);
 
+	/* How near memory was, when last read, to where growth stops: 1 = there. Negative: not known, or the guard is off. */
+	double Fullness() const;
+
   private:
 	/* A managed query at this tick. */
 	struct Query {

@@ -1,20 +1,38 @@
 /*
  * saturation.hpp
  *
- * How full the machine is, as one number: 1 means that one more running query
- * would only slow the others down.
+ * How full the machine is, resource by resource: 1 means that one more running
+ * query would only slow the others down. Smoothed over some seconds; negative
+ * where nothing is known, as everywhere but on Linux.
  */
 #pragma once
 
+#include "core/decide/policy.hpp"
+#include "pg/worker/machine_load.hpp"
+
 namespace wlm {
 
-struct SaturationMeter {
-	double smoothed = 0;
-	double previous_stall_us[3] = {-1, -1, -1}; /* PSI totals: cpu, io, memory */
-	double previous_ms = 0;
+class SaturationMeter {
+  public:
+	/* `root`: where /proc and /sys are; must outlive this. Tests make their own. */
+	explicit SaturationMeter(const char *root = "") noexcept;
 
-	/* Reads /proc; at most a few hundred microseconds, once a second. */
-	double Measure(double now_ms) noexcept;
+	/*
+	 * Reads some files of /proc and /sys; at most a few hundred microseconds, once a second. `memory`: how near memory is to
+	 * where the memory guard stops growth, 1 = there; negative = it does not know.
+	 */
+	Saturation Measure(double memory, double now_ms) noexcept;
+
+  private:
+	const char *root_;
+	LoadGroups groups_ = {};
+	double groups_found_ms_ = -1;
+	LoadReading previous_;
+	double previous_ms_ = -1;
+	Saturation smoothed_;
 };
+
+/* The fullest resource's reading; 0 if none is known. */
+double Fullest(const Saturation &saturation) noexcept;
 
 }  // namespace wlm
