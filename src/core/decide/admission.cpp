@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/decide/later.hpp"
 #include "core/decide/policy_constants.hpp"
 #include "core/decide/room.hpp"
 
@@ -29,6 +30,17 @@ struct Policy::Scan {
 	QueryHandle unfit[policy::kMaxUnfit];   /* whose turn had come: passed by the one that starts */
 	int num_unfit;
 	int num_behind_heads;
+	Beside beside;
+
+	/* All but the arrays. */
+	void Clear() noexcept
+	{
+		num_unfit = 0;
+		num_behind_heads = 0;
+		beside.count = 0;
+		beside.num_weighed = 0;
+		beside.gathered = false;
+	}
 };
 
 /* The entry is in no list. `forced`: there was no room. */
@@ -37,6 +49,7 @@ void Policy::Start(QueryHandle handle, Lane lane, bool forced) noexcept
 	Entry &entry = entries()[handle];
 	QueueCounters &counters = queues_[entry.queue].counters;
 
+	entry.wish_kb = entry.memory_kb;
 	entry.memory_kb = Wanted(entry);
 	entry.state = QueryState::kRunning;
 	entry.lane = lane;
@@ -44,6 +57,7 @@ void Policy::Start(QueryHandle handle, Lane lane, bool forced) noexcept
 	entry.since_ms = clock_ms_;
 	counters.num_running++;
 	num_holders_ += HoldsMemory(entry) ? 1 : 0;
+	CountRestartable(entry, 1);
 	if (lane == Lane::kExpress) {
 		counters.num_express++;
 		express_kb_ += entry.memory_kb;
@@ -106,6 +120,12 @@ bool Policy::TryStart(QueryHandle handle, Scan &scan) noexcept
 			Claim(handle, slot && !BudgetFits(entry, Lane::kNormal, true));
 			fits = claimant_ == handle && slot && share && BudgetFits(entry, Lane::kNormal, false);
 		}
+	}
+	if (fits && claimant_ != handle && StartsLater(entry, scan.beside)) {
+		fits = false;
+		entry.reason = WaitReason::kLater;
+		if (entry.since_ms == policy::kNever)
+			entry.since_ms = clock_ms_;
 	}
 	if (!fits) {
 		if (scan.num_unfit < policy::kMaxUnfit)
@@ -179,9 +199,7 @@ bool Policy::StartFromLevel(int level, Scan &scan) noexcept
 bool Policy::StartNext() noexcept
 {
 	Scan scan;
-	scan.num_unfit = 0;
-	scan.num_behind_heads = 0;
-
+	scan.Clear();
 	if (Heeded(claimant_)) {
 		const Entry &entry = entries()[claimant_];
 		const bool slot = entry.priority == Priority::kCritical || SlotFree(entry);
@@ -202,6 +220,17 @@ bool Policy::StartNext() noexcept
 			return true;
 	}
 	return false;
+}
+
+/* One query of a level above this. */
+void Policy::StartAbove(int level) noexcept
+{
+	Scan scan;
+	scan.Clear();
+	for (int above = kNumPriorities - 1; above > level; above--) {
+		if (levels_[above].queues != 0 && StartFromLevel(above, scan))
+			return;
+	}
 }
 
 /* After every event that may have made room. */

@@ -74,7 +74,7 @@ Policy *Policy::Init(std::span<std::byte> memory, int32_t max_queries, const Pol
 {
 	static_assert(std::is_trivially_copyable_v<Policy> && std::is_trivially_copyable_v<Entry>);
 	static_assert(alignof(Policy) <= 8 && alignof(Entry) <= alignof(Policy));
-	static_assert(sizeof(Entry) <= 88);
+	static_assert(sizeof(Entry) <= 120);
 	static_assert(kMaxQueues <= 64);    /* sets of queues are 64-bit words, indices bytes */
 
 	if (max_queries < 0 || memory.size() < BytesNeeded(max_queries) || reinterpret_cast<uintptr_t>(memory.data()) % 8 != 0)
@@ -88,9 +88,12 @@ Policy *Policy::Init(std::span<std::byte> memory, int32_t max_queries, const Pol
 	policy->untaken_ = EntryList{kNoQuery, kNoQuery, 0};
 	policy->claimant_ = kNoQuery;
 	policy->time_weight_ = 1;
+	policy->correction_ = 1;
+	policy->InitPreemption();
 	for (QueryHandle handle = max_queries - 1; handle >= 0; handle--) {
 		Entry &entry = *::new (static_cast<void *>(policy->entries() + handle)) Entry{};
 		entry.previous = kNoQuery;
+		entry.partner = kNoQuery;
 		entry.next = policy->free_;
 		policy->free_ = handle;
 	}

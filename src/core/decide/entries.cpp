@@ -28,6 +28,7 @@ QueryHandle Policy::Allocate() noexcept
 	entry = Entry{};
 	entry.previous = kNoQuery;
 	entry.next = kNoQuery;
+	entry.partner = kNoQuery;
 	num_active_++;
 	return handle;
 }
@@ -37,6 +38,7 @@ void Policy::Free(QueryHandle handle) noexcept
 	Entry &entry = entries()[handle];
 	entry = Entry{};
 	entry.previous = kNoQuery;
+	entry.partner = kNoQuery;
 	entry.next = free_;
 	free_ = handle;
 	num_active_--;
@@ -111,7 +113,10 @@ void Policy::Dequeue(QueryHandle handle) noexcept
 	if (claimant_ == handle)
 		claimant_ = kNoQuery;
 	queue.counters.num_queued--;
-	queue.counters.total_queue_ms += clock_ms_ - entry.arrived_ms;
+	queue.counters.total_queue_ms += clock_ms_ - entry.queued_ms;
+	entry.waited_ms += clock_ms_ - entry.queued_ms;
+	entry.queued_ms = clock_ms_;
+	Part(handle);
 	num_queued_--;
 	num_without_memory_ -= Wanted(entry) == 0 ? 1 : 0;
 	UpdateWithheld(entry.queue);

@@ -7,6 +7,13 @@
  * Cut-off: clamp(P70 of recent times + floor, floor, 10 floors), as Redshift's
  * short query acceleration does with a floor of 2 s. Recent times are a
  * histogram with log-scaled buckets in which new observations weigh more.
+ *
+ * Correction: that cut-off looks only at how long queries take, not at what
+ * misrouting costs here. Two fading sums hold the cost of both mistakes, in
+ * milliseconds: what express queries ran over the cut-off (without a slot,
+ * beside everyone else), and what others waited for a slot although they were
+ * over sooner. While one is clearly the dearer, the cut-off moves by small
+ * factors to where it becomes smaller.
  */
 #include "core/decide/policy.hpp"
 
@@ -63,6 +70,7 @@ void Policy::Evict(Entry &entry) noexcept
 	counters.slots_used += entry.held;
 	counters.num_express--;
 	num_holders_ += HoldsMemory(entry) ? 1 : 0;
+	CountRestartable(entry, 1);
 }
 
 void Policy::EvictOverrun() noexcept
@@ -95,12 +103,42 @@ void Policy::ObserveEnd(const ObservedEnd &end) noexcept
 		}
 		time_weight_ = 1;
 	}
+	WeighMisrouting(end);
 	UpdateCutoff();
+}
+
+/* By the cut-off in force: it is what the mistakes were made with. Lanes of their own are nobody's mistake. */
+void Policy::WeighMisrouting(const ObservedEnd &end) noexcept
+{
+	const double time_ms = std::min(end.time_ms, policy::kMaxMisroutingMs);
+	const double queue_ms = end.queue_ms > 0 ? std::min(end.queue_ms, policy::kMaxMisroutingMs) : 0;
+	if (!config_.tune_express || !(config_.express_floor_ms > 0) || (end.lane != Lane::kExpress && end.lane != Lane::kNormal))
+		return;
+
+	let_in_ms_ *= policy::kMisroutingFade;
+	kept_out_ms_ *= policy::kMisroutingFade;
+	if (end.lane == Lane::kExpress)
+		let_in_ms_ += std::max(0.0, time_ms - cutoff_ms_);
+	else if (time_ms < cutoff_ms_)
+		kept_out_ms_ += queue_ms;
+
+	if (++num_weighed_ % policy::kCorrectionEvery != 0 || std::max(let_in_ms_, kept_out_ms_) < config_.express_floor_ms)
+		return;
+	if (let_in_ms_ > policy::kMisroutingMargin * kept_out_ms_)
+		correction_ /= policy::kCorrectionStep;
+	else if (kept_out_ms_ > policy::kMisroutingMargin * let_in_ms_)
+		correction_ *= policy::kCorrectionStep;
+	correction_ = std::clamp(correction_, 1 / policy::kMaxCorrection, policy::kMaxCorrection);
 }
 
 void Policy::UpdateCutoff() noexcept
 {
 	const double floor = config_.express_floor_ms;
+	if (!config_.tune_express || !(floor > 0)) {
+		correction_ = 1;
+		let_in_ms_ = 0;
+		kept_out_ms_ = 0;
+	}
 	if (!(floor > 0)) {
 		cutoff_ms_ = 0;
 		return;
@@ -115,7 +153,7 @@ void Policy::UpdateCutoff() noexcept
 		}
 		below -= weight;
 	}
-	cutoff_ms_ = std::clamp(quantile + floor, floor, policy::kCutoffSpan * floor);
+	cutoff_ms_ = correction_ * std::clamp(quantile + floor, floor, policy::kCutoffSpan * floor);
 }
 
 }  // namespace wlm

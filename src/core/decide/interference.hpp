@@ -37,6 +37,7 @@ struct InterferenceLearner {
 	static constexpr int kNumBuckets = 24;
 	double weight[kNumBuckets];
 	double sum_log_ratio[kNumBuckets];
+	double sum_squared_log_ratio[kNumBuckets];
 	double sum_load[kNumBuckets];
 };
 

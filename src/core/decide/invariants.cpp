@@ -26,6 +26,8 @@ struct Policy::Recount {
 	int32_t num_untaken;
 	int32_t num_without_memory;
 	int32_t num_holders;
+	int32_t num_victims;
+	int32_t restartable[kNumPriorities];
 };
 
 /* Sizes, limits, clock: what the other checks build on. */
@@ -43,9 +45,17 @@ const char *Policy::CheckFixed() const noexcept
 		return "the budget is not that of the configuration";
 	if (pressure_ > Pressure::kNoAdmission || unavailable_kb_ < 0 || unavailable_kb_ > policy::kMaxMemoryKb)
 		return "the pressure is out of range";
-	if (!std::isfinite(cutoff_ms_) || cutoff_ms_ < std::max(0.0, config_.express_floor_ms) ||
-		cutoff_ms_ > policy::kCutoffSpan * std::max(0.0, config_.express_floor_ms))
+	if (!(correction_ >= 1 / policy::kMaxCorrection && correction_ <= policy::kMaxCorrection) || !(let_in_ms_ >= 0) || !(kept_out_ms_ >= 0))
+		return "the correction of the cut-off is out of its span";
+	if (!config_.tune_express && (correction_ != 1 || let_in_ms_ > 0 || kept_out_ms_ > 0))
+		return "the cut-off is corrected, but should not be";
+	if (!std::isfinite(cutoff_ms_) || cutoff_ms_ < correction_ * std::max(0.0, config_.express_floor_ms) * (1 - 1e-9) ||
+		cutoff_ms_ > correction_ * policy::kCutoffSpan * std::max(0.0, config_.express_floor_ms) * (1 + 1e-9))
 		return "the cut-off is out of its span";
+	if (!(waste_credit_ms_ <= policy::kMostCreditMs) || !std::isfinite(waste_credit_ms_) || random_ == 0 || !(seek_after_ms_ <= clock_ms_ + policy::kSeekPauseMs))
+		return "what may be thrown away is out of range";
+	if (!(interference_.slope >= 0) || !(interference_.knee >= 0))
+		return "the interference is not a number";
 	if (claimant_ < kNoQuery || claimant_ >= max_queries_)
 		return "the claimant is out of range";
 
@@ -76,13 +86,34 @@ const char *Policy::CheckFixed() const noexcept
 	return nullptr;
 }
 
+/* Who was asked, by whom. */
+const char *Policy::CheckGivingWay(QueryHandle handle) const noexcept
+{
+	const Entry &entry = entries()[handle];
+	const bool queued = entry.state == QueryState::kQueued;
+	const bool asked = (entry.flags & kAskedFlag) != 0;
+	if (entry.partner < kNoQuery || entry.partner >= max_queries_ || entry.wish_kb < 0 || entry.wish_kb > policy::kMaxMemoryKb)
+		return "a partner is out of the table, or a wish out of range";
+	if (asked && (entry.state != QueryState::kRunning || entry.lane != Lane::kNormal || (entry.flags & kRestartableFlag) == 0))
+		return "a query was asked to give way that cannot";
+	if (!asked && ((entry.flags & kVictimFlag) != 0 || (!queued && entry.partner != kNoQuery)))
+		return "a query is a victim, but was not asked";
+	if (entry.partner != kNoQuery &&
+		(entries()[entry.partner].partner != handle || (entries()[entry.partner].state == QueryState::kQueued) == queued))
+		return "waiter and victim do not know each other";
+	if (!(entry.queued_ms >= entry.arrived_ms) || !(entry.queued_ms <= clock_ms_) || !(entry.waited_ms >= 0) ||
+		!(entry.wasted_ms >= 0) || !(entry.load >= 0))
+		return "a time of an entry is negative, or its load";
+	return nullptr;
+}
+
 /* Each entry by itself, and what they add up to. */
 const char *Policy::CheckEntries(Recount &recount) const noexcept
 {
 	for (QueryHandle handle = 0; handle < max_queries_; handle++) {
 		const Entry &entry = entries()[handle];
 		if (entry.state > QueryState::kReturned || entry.lane > Lane::kMaintenance || entry.priority >= Priority::kNumPriorities ||
-			entry.reason > WaitReason::kPressure || entry.flags > 15)
+			entry.reason > WaitReason::kLater || entry.flags > 127)
 			return "an entry has an unknown state";
 		if (entry.previous < kNoQuery || entry.previous >= max_queries_ || entry.next < kNoQuery || entry.next >= max_queries_)
 			return "a link leads out of the table";
@@ -98,6 +129,10 @@ const char *Policy::CheckEntries(Recount &recount) const noexcept
 			!(entry.ran_ms >= 0) || !(entry.time_ms >= 0))
 			return "a time of an entry is in the future";
 
+		if (const char *const problem = CheckGivingWay(handle); problem != nullptr)
+			return problem;
+		recount.num_victims += (entry.flags & kVictimFlag) != 0 ? 1 : 0;
+		recount.restartable[static_cast<int>(entry.priority)] += IsRestartable(entry) ? 1 : 0;
 		const bool untaken = (entry.flags & kUntakenFlag) != 0;
 		const bool holds_slots = entry.state == QueryState::kRunning && entry.lane == Lane::kNormal;
 		QueueCounters &counters = recount.queues[entry.queue];
@@ -174,6 +209,17 @@ const char *Policy::CheckLists() const noexcept
 
 	count = 0;
 	QueryHandle previous = kNoQuery;
+	if (outside(victims_.head) || outside(victims_.tail))
+		return "the list of victims leads out of the table";
+	for (QueryHandle handle = victims_.head; handle != kNoQuery; previous = handle, handle = table[handle].next) {
+		if (++count > victims_.length || (table[handle].flags & kVictimFlag) == 0 || table[handle].previous != previous)
+			return "the list of victims is broken";
+	}
+	if (previous != victims_.tail || count != victims_.length)
+		return "the list of victims has a wrong tail or length";
+
+	count = 0;
+	previous = kNoQuery;
 	if (outside(untaken_.head) || outside(untaken_.tail))
 		return "the list of admitted queries leads out of the table";
 	for (QueryHandle handle = untaken_.head; handle != kNoQuery; previous = handle, handle = table[handle].next) {
@@ -190,6 +236,12 @@ const char *Policy::CheckQueues(const Recount &recount) const noexcept
 	if (recount.num_active != num_active_ || recount.num_queued != num_queued_ ||
 		recount.num_without_memory != num_without_memory_ || recount.num_untaken != untaken_.length)
 		return "the number of queries is wrong";
+	if (recount.num_victims != victims_.length)
+		return "a query that is to give way is in no list";
+	for (int level = 0; level < kNumPriorities; level++) {
+		if (recount.restartable[level] != restartable_[level])
+			return "the number of queries that can be restarted is wrong";
+	}
 	if (recount.num_holders != num_holders_)
 		return "the number of queries that run with memory is wrong";
 	if (recount.reserved_kb != reserved_kb_ || recount.express_kb != express_kb_)
@@ -209,8 +261,8 @@ const char *Policy::CheckQueues(const Recount &recount) const noexcept
 			return "the queries of a queue do not add up";
 		if (have.reserved_kb != counted.reserved_kb)
 			return "the reservations of a queue do not add up";
-		if (!(have.total_queue_ms >= 0))
-			return "the queue time of a queue is negative";
+		if (!(have.total_queue_ms >= 0) || !(have.total_wasted_ms >= 0))
+			return "the queue time of a queue, or what it wasted, is negative";
 		for (int level = 0; level < kNumPriorities; level++) {
 			if (queue.waiting[level].length != recount.num_waiting[i][level])
 				return "a waiting query is in no list";

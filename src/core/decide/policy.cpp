@@ -8,6 +8,7 @@
  *     admission.cpp    order, passing          priorities.cpp   stride scheduling
  *     express.cpp      the express lane        growth.cpp       growth, pressure, maintenance
  *     slots.cpp        automatic limits        configure.cpp    Init and Configure
+ *     preempt.cpp      giving way             later.cpp        now or later
  *     view.cpp         what others may see     invariants.cpp   CheckInvariants
  *
  * Handles that are out of range, free or in the wrong state are ignored.
@@ -80,6 +81,8 @@ Decision Policy::Arrive(const QueryRequest &request, double now_ms) noexcept
 	entry.memory_kb = std::clamp<int64_t>(request.memory_kb, 0, policy::kMaxMemoryKb);
 	entry.time_ms = request.time_ms > 0 ? request.time_ms : 0;
 	entry.arrived_ms = clock_ms_;
+	entry.queued_ms = clock_ms_;
+	entry.load = request.load > 0 ? std::min(request.load, static_cast<float>(policy::kMaxProcessors)) : 0;
 	entry.timeout_ms = static_cast<float>(request.queue_timeout_ms >= 0 ? std::min(request.queue_timeout_ms, policy::kMaxStepMs) : -1);
 	entry.since_ms = policy::kNever;
 	entry.key = kWaitCredit * clock_ms_ + std::min(entry.time_ms > 0 ? entry.time_ms : kUnknownTimeMs, kMaxKeyTimeMs);
@@ -121,6 +124,7 @@ Decision Policy::Arrive(const QueryRequest &request, double now_ms) noexcept
 	}
 
 	entry.reason = ReasonOf(handle);
+	LookForVictim(handle);
 	decision.verdict = Verdict::kQueued;
 	decision.handle = handle;
 	decision.reason = entry.reason;
@@ -136,6 +140,8 @@ void Policy::Release(QueryHandle handle) noexcept
 	QueueCounters &counters = queues_[queue].counters;
 
 	DropUntaken(handle);
+	LeaveRunning(handle);
+	EarnWaste(entry);
 	num_holders_ -= HoldsMemory(entry) ? 1 : 0;
 	if (entry.state == QueryState::kReturned)
 		counters.num_returned--;
@@ -181,8 +187,11 @@ void Policy::Cancel(QueryHandle handle, double now_ms) noexcept
 	Dispatch();
 }
 
+/* It is an error, so not for one that ran already. */
 double Policy::TimeoutMs(const Entry &entry) const noexcept
 {
+	if (entry.num_preempted > 0)
+		return 0;
 	return static_cast<double>(entry.timeout_ms >= 0 ? entry.timeout_ms : config_.queues[entry.queue].queue_timeout_ms);
 }
 
@@ -193,7 +202,7 @@ DeadlineOutcome Policy::Deadline(QueryHandle handle, double now_ms) noexcept
 		return DeadlineOutcome::kTooEarly;
 
 	const Entry &entry = entries()[handle];
-	const double waited = clock_ms_ - entry.arrived_ms + policy::kClockSlackMs;
+	const double waited = WaitedMs(entry) + policy::kClockSlackMs;
 	const double timeout = TimeoutMs(entry);
 	DeadlineOutcome outcome = DeadlineOutcome::kTooEarly;
 	if (timeout > 0 && waited >= timeout) {
@@ -225,6 +234,7 @@ void Policy::Pause(QueryHandle handle, double now_ms) noexcept
 		return;
 	Entry &entry = entries()[handle];
 	QueueCounters &counters = queues_[entry.queue].counters;
+	LeaveRunning(handle);
 	num_holders_ -= HoldsMemory(entry) ? 1 : 0;
 	entry.state = QueryState::kReturned;
 	entry.ran_ms += static_cast<float>(clock_ms_ - entry.since_ms);
@@ -247,6 +257,7 @@ void Policy::Resume(QueryHandle handle, double now_ms) noexcept
 	entry.state = QueryState::kRunning;
 	entry.since_ms = clock_ms_;
 	num_holders_ += HoldsMemory(entry) ? 1 : 0;
+	CountRestartable(entry, 1);
 	counters.num_returned--;
 	counters.num_running++;
 	counters.num_express += entry.lane == Lane::kExpress ? 1 : 0;
@@ -288,10 +299,11 @@ void Policy::Tick(double now_ms, const Saturation &saturation) noexcept
 	for (QueryHandle handle = 0; num_queued_ > 0 && handle < max_queries_; handle++) {
 		const Entry &entry = entries()[handle];
 		if (entry.state == QueryState::kQueued &&
-			clock_ms_ - entry.arrived_ms + policy::kClockSlackMs >= config_.max_wait_ms)
+			WaitedMs(entry) + policy::kClockSlackMs >= config_.max_wait_ms)
 			StartQueued(handle, true, true);
 	}
 	Dispatch();
+	LookForVictims();
 }
 
 }  // namespace wlm

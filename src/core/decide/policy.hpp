@@ -326,29 +326,43 @@ class Policy {
 	bool CheckInvariants(char *why, size_t size) const noexcept;
 
   private:
-	enum Flag : uint8_t { kForcedFlag = 1, kEvictedFlag = 2, kMayWaitFlag = 4, kUntakenFlag = 8 /* in the admitted FIFO */ };
+	enum Flag : uint8_t {
+		kForcedFlag = 1,
+		kEvictedFlag = 2,
+		kMayWaitFlag = 4,
+		kUntakenFlag = 8,       /* in the admitted FIFO */
+		kRestartableFlag = 16,
+		kAskedFlag = 32,        /* running: it was asked to give way, and has not answered */
+		kVictimFlag = 64,       /* ... and its owner does not know yet: in victims_ */
+	};
 
 	struct Entry {
 		double key;
 		double arrived_ms;          /* internal clock, as all times here */
+		double queued_ms;           /* since when it waits, or waited last */
+		double waited_ms;           /* earlier waits */
 		double admitted_ms;
 		double since_ms;            /* queued: when its turn first came, or kNever; running: since when it runs */
 		double time_ms;
 		int64_t memory_kb;          /* wanted while queued; reserved from admission on */
+		int64_t wish_kb;            /* admitted: what it wanted while queued, and wants again if it gives way */
 		float timeout_ms;           /* its own; negative = that of its queue */
 		float ran_ms;               /* sum of its running stretches before since_ms */
+		float load;                 /* processors; 0 = unknown */
+		float wasted_ms;            /* execution thrown away when it gave way */
 		int32_t slots;              /* wanted */
 		int32_t held;               /* slots it holds now: min(wanted, limit at that time) while running in the normal lane */
 		int32_t passed;             /* times others started although its turn had come */
-		int32_t previous;           /* its wait list, or the admitted FIFO; `next` also the free list */
+		int32_t previous;           /* its wait list, the admitted FIFO or victims_; `next` also the free list */
 		int32_t next;
+		int32_t partner;            /* queued: who was asked to give way to it; running: to whom; or kNoQuery */
 		QueryState state;
 		Lane lane;
 		Priority priority;
 		WaitReason reason;
 		uint8_t flags;
 		uint8_t queue;
-		uint8_t padding[6];
+		uint16_t num_preempted;
 	};
 
 	/* Intrusive, doubly linked. */
@@ -401,6 +415,7 @@ class Policy {
 	void Dequeue(QueryHandle handle) noexcept;
 	void DropUntaken(QueryHandle handle) noexcept;
 	/* room.hpp, room.cpp */
+	double WaitedMs(const Entry &entry) const noexcept;
 	int32_t SlotsNeeded(const Entry &entry) const noexcept;
 	bool SlotFree(const Entry &entry) const noexcept;
 	int64_t Wanted(const Entry &entry) const noexcept;
@@ -421,9 +436,11 @@ class Policy {
 	void Claim(QueryHandle handle, bool budget) noexcept;
 	bool StartNext() noexcept;
 	struct Scan;
+	struct Beside;
 	QueryHandle FirstNotStopped(QueryHandle handle) const noexcept;
 	bool StartFromLevel(int level, Scan &scan) noexcept;
 	bool TryStart(QueryHandle handle, Scan &scan) noexcept;
+	void StartAbove(int level) noexcept;
 	void Dispatch() noexcept;
 	void DispatchIfStopped() noexcept;
 	/* priorities.cpp */
@@ -435,6 +452,29 @@ class Policy {
 	void Evict(Entry &entry) noexcept;
 	void EvictOverrun() noexcept;
 	void UpdateCutoff() noexcept;
+	void WeighMisrouting(const ObservedEnd &end) noexcept;
+	/* preempt.cpp */
+	struct Seeker;
+	void InitPreemption() noexcept;
+	bool IsRestartable(const Entry &entry) const noexcept;
+	void CountRestartable(const Entry &entry, int32_t change) noexcept;
+	bool Lacks(QueryHandle handle) const noexcept;
+	bool MaySeek(QueryHandle handle) const noexcept;
+	double LostMs(const Entry &entry) const noexcept;
+	bool MayGiveWay(const Entry &entry) const noexcept;
+	bool FitsInPlaceOf(QueryHandle waiter, QueryHandle victim) noexcept;
+	bool AskVictims(Seeker *seekers, int count) noexcept;
+	void LookForVictim(QueryHandle waiter) noexcept;
+	void LookForVictims() noexcept;
+	void Unask(QueryHandle handle) noexcept;
+	void Part(QueryHandle waiter) noexcept;
+	void LeaveRunning(QueryHandle handle) noexcept;
+	void EarnWaste(const Entry &entry) noexcept;
+	bool SomebodyNeeds(QueryHandle victim, QueryHandle asked_for) noexcept;
+	double Draw() noexcept;
+	/* later.cpp */
+	void GatherBeside(Beside &beside) const noexcept;
+	bool StartsLater(const Entry &entry, Beside &beside) const noexcept;
 	/* growth.cpp */
 	bool MemoryClaimed(const QueueState &queue) const noexcept;
 	int64_t RoomKb(const Entry &entry, int64_t limit_kb) const noexcept;
@@ -447,6 +487,7 @@ class Policy {
 	/* invariants.cpp */
 	struct Recount;
 	const char *CheckFixed() const noexcept;
+	const char *CheckGivingWay(QueryHandle handle) const noexcept;
 	const char *CheckEntries(Recount &recount) const noexcept;
 	const char *CheckLists() const noexcept;
 	const char *CheckQueues(const Recount &recount) const noexcept;
@@ -473,6 +514,16 @@ class Policy {
 	int64_t unavailable_kb_;
 	uint64_t num_grown_;
 	uint64_t num_growth_refused_;
+	int32_t restartable_[kNumPriorities];   /* queries that run in the normal lane, can be restarted and were not asked */
+	EntryList victims_;             /* asked to give way, not yet returned by TakeVictim() */
+	uint64_t random_;               /* state of Draw() */
+	double waste_credit_ms_;        /* execution that may still be thrown away: grows with what is executed */
+	double seek_after_ms_;          /* nobody was found: an arrival does not look again before */
+	Interference interference_;
+	double correction_;             /* of the cut-off */
+	double let_in_ms_;              /* fading sums: the cost of misrouting into the express lane */
+	double kept_out_ms_;            /* and out of it */
+	uint64_t num_weighed_;          /* ends that were weighed so */
 	double cutoff_ms_;
 	double time_weight_;            /* weight of the next observation: grows, so older ones fade */
 	double time_total_;

@@ -40,6 +40,41 @@ inline constexpr double kCutoffQuantile = 0.70;
 inline constexpr double kCutoffSpan = 10.0;         /* the cut-off is between the floor and this many floors */
 inline constexpr double kObservationGrowth = 1.001; /* per observation: half the weight is in the last 700 */
 
+/*
+ * Correction of the cut-off by the cost of misrouting. The sums have half their weight in the last 140 ends; a step of 5 % every 20 ends
+ * doubles or halves the cut-off in some 280, so the sums follow it, and a margin of two keeps noise from moving it to and fro. The least
+ * cost (one floor) keeps single mistakes of no consequence out. No end weighs more than ten minutes: one runaway is no pattern.
+ */
+inline constexpr double kMisroutingFade = 0.995;
+inline constexpr double kMisroutingMargin = 2.0;
+inline constexpr double kMaxMisroutingMs = 600000.0;
+inline constexpr uint64_t kCorrectionEvery = 20;
+inline constexpr double kCorrectionStep = 1.05;
+inline constexpr double kMaxCorrection = 8.0;
+
+/*
+ * Preemption. A query that gave way once gives way again with p = 1/2, then 1/4, ..., and only after kMinRunMs: what it does meanwhile may end it.
+ * No query throws away more than its predicted time, or kLeastWasteMs if that is less; who has done kNearlyDone of it runs on. All together
+ * throw away at most kWastePart of what is executed, plus an allowance to begin with; a calm month does not save up more than kMostCreditMs.
+ */
+inline constexpr double kMinRunMs = 1000.0;
+inline constexpr double kLeastWasteMs = 1000.0;
+inline constexpr double kNearlyDone = 0.8;
+inline constexpr double kWastePart = 0.05;
+inline constexpr double kWasteAllowanceMs = 10000.0;
+inline constexpr double kMostCreditMs = 600000.0;
+inline constexpr double kMaxWaitedPart = 0.5;       /* of max_wait: who has waited longer is not made to wait again */
+inline constexpr double kSeekPauseMs = 10.0;        /* after a search that found nobody, arrivals do not search: bounds the cost */
+inline constexpr int kMaxSeekers = 16;              /* waiting queries that one search serves, at a tick */
+inline constexpr uint64_t kRandomSeed = 0x9e3779b97f4a7c15;
+
+/* Now or later. After its turn came a query is held back no longer than its own predicted time, nor than this. */
+inline constexpr double kMaxLaterMs = 10000.0;
+inline constexpr double kLeastLaterMs = 1000.0;     /* shorter ones are not held back: the next tick may be a second away */
+inline constexpr double kLeastRemaining = 0.1;      /* of the predicted time: what a query that overran it is taken to need still */
+inline constexpr int kMaxBeside = 32;               /* running queries that are looked at */
+inline constexpr int kMaxLaterTries = 8;            /* queries of one search that are weighed; the rest of it waits */
+
 /* Automatic slots. Between the two saturations the limit rests. */
 inline constexpr double kGrowBelow = 1.0;
 inline constexpr double kShrinkAbove = 1.1;

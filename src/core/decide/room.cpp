@@ -27,6 +27,9 @@ WaitReason Policy::ReasonOf(QueryHandle handle) const noexcept
 		return WaitReason::kPassing;
 	if (ShareFits(entry) && !BudgetFits(entry, Lane::kNormal, true) && FitsIn(entry, normal_kb_, true))
 		return WaitReason::kPressure;
+	/* What the last search said; it looks again soon. */
+	if (entry.reason == WaitReason::kLater && ShareFits(entry) && BudgetFits(entry, Lane::kNormal, true))
+		return WaitReason::kLater;
 	return WaitReason::kMemory;
 }
 

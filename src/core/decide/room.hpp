@@ -19,6 +19,12 @@
 
 namespace wlm {
 
+/* All its waits, the present one included; what it ran between them does not count. */
+inline double Policy::WaitedMs(const Entry &entry) const noexcept
+{
+	return entry.waited_ms + (entry.state == QueryState::kQueued ? clock_ms_ - entry.queued_ms : 0);
+}
+
 /* A query that wants more slots than its queue has is satisfied with all of them. */
 inline int32_t Policy::SlotsNeeded(const Entry &entry) const noexcept
 {

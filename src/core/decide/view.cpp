@@ -24,6 +24,7 @@ Pressure Policy::pressure() const noexcept { return pressure_; }
 uint64_t Policy::num_grown() const noexcept { return num_grown_; }
 uint64_t Policy::num_growth_refused() const noexcept { return num_growth_refused_; }
 double Policy::express_cutoff_ms() const noexcept { return cutoff_ms_; }
+double Policy::express_correction() const noexcept { return correction_; }
 
 double Policy::DeadlineMs(QueryHandle handle) const noexcept
 {
@@ -32,7 +33,7 @@ double Policy::DeadlineMs(QueryHandle handle) const noexcept
 	const Entry &entry = entries()[handle];
 	const double timeout = TimeoutMs(entry);
 	const double wait = timeout > 0 ? std::min(timeout, config_.max_wait_ms) : config_.max_wait_ms;
-	return entry.arrived_ms + wait - offset_ms_;
+	return entry.queued_ms - entry.waited_ms + wait - offset_ms_;
 }
 
 QueryView Policy::View(QueryHandle handle) const noexcept
@@ -50,6 +51,8 @@ QueryView Policy::View(QueryHandle handle) const noexcept
 	view.may_wait = (entry.flags & kMayWaitFlag) != 0;
 	view.queue = entry.queue;
 	view.slots = entry.slots;
+	view.num_preempted = entry.num_preempted;
+	view.restartable = (entry.flags & kRestartableFlag) != 0;
 	view.arrived_ms = entry.arrived_ms - offset_ms_;
 	view.time_ms = entry.time_ms;
 	if (entry.state != QueryState::kQueued) {
