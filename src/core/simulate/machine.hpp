@@ -33,6 +33,8 @@ class Machine {
 	int32_t running(int32_t i) const noexcept { return running_[i]; }
 	int64_t used_kb() const noexcept { return used_kb_; }
 	int64_t peak_kb() const noexcept { return peak_kb_; }
+	/* Work done by all so far: processors in use, over time. */
+	double busy_integral() const noexcept { return busy_integral_; }
 	double running_integral() const noexcept { return running_integral_; }
 	double memory_integral() const noexcept { return memory_integral_; }
 	double over_memory_ms() const noexcept { return over_memory_ms_; }
@@ -49,8 +51,10 @@ class Machine {
 		const double elapsed = to_ms - now_ms_;
 		if (!(elapsed > 0))
 			return;
-		if (!running_.empty())
+		if (!running_.empty()) {
 			virtual_ms_ += elapsed * Rate();
+			busy_integral_ += elapsed * Rate() * running_.size();
+		}
 		running_integral_ += elapsed * running_.size();
 		memory_integral_ += elapsed * static_cast<double>(used_kb_);
 		if (memory_kb_ > 0 && used_kb_ > memory_kb_)
@@ -99,6 +103,7 @@ class Machine {
 	double virtual_ms_ = 0;
 	int64_t used_kb_ = 0;
 	int64_t peak_kb_ = 0;
+	double busy_integral_ = 0;
 	double running_integral_ = 0;
 	double memory_integral_ = 0;
 	double over_memory_ms_ = 0;

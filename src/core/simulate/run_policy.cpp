@@ -3,9 +3,8 @@
  *
  * The server's state machine over a trace: what backends and the worker tell
  * it there, it is told here. The worker's second is a virtual one; its reading
- * of saturation is that of pg/worker/saturation.cpp: what runs by twice the
- * processors, smoothed. A backend that is asked to give way does so at once and
- * begins its work anew when it starts again.
+ * of the processors is that of pg/worker/machine_load.cpp, processors busy in the
+ * last second and who stands in line at its end by twice the processors, smoothed.
  */
 #include <algorithm>
 #include <cmath>
@@ -146,7 +145,11 @@ class PolicyRun {
 	{
 		run_.machine.Advance(next_tick_ms_);
 		next_tick_ms_ += kTickMs;
-		const double reading = run_.machine.num_running() / (run_.config.processors * kRunnablePerProcessor);
+		const double processors = run_.config.processors;
+		const double busy = (run_.machine.busy_integral() - busy_before_) / kTickMs;
+		const double in_line = std::max(0.0, run_.machine.num_running() - processors);
+		const double reading = (std::min(busy, processors) + in_line) / (processors * kRunnablePerProcessor);
+		busy_before_ = run_.machine.busy_integral();
 		saturation_ += kSmoothing * (reading - saturation_);
 		policy_->Tick(now(), Saturation::Cpu(saturation_));
 	}
@@ -155,6 +158,7 @@ class PolicyRun {
 	Policy *policy_;
 	SimulationResult *result_;
 	double next_tick_ms_;
+	double busy_before_ = 0;
 	double saturation_ = 0;
 };
 
