@@ -169,6 +169,21 @@ TEST_F(SimulateTest, DeadlinesForceOrEnd)
 	EXPECT_EQ(1, outcome.result.num_rejected);
 }
 
+TEST_F(SimulateTest, LowerPrioritiesGiveWayAndBeginAnew)
+{
+	policy.preemption = true;
+	std::vector<TraceQuery> trace = {Query(0, 1000), Query(300, 100)};
+	trace[1].priority = Priority::kHigh;
+	Outcome outcome = Run(Scheduler::kWlm, trace);
+	ExpectTimes(outcome, {100, 0}, {1300, 100});        /* 300 thrown away */
+	EXPECT_EQ(1, outcome.result.num_preempted);
+	EXPECT_EQ(1400, outcome.result.makespan_ms);
+	config.not_restartable = 1;
+	outcome = Run(Scheduler::kWlm, trace);
+	ExpectTimes(outcome, {0, 700}, {1000, 100});
+	EXPECT_EQ(0, outcome.result.num_preempted);
+}
+
 TEST_F(SimulateTest, AutomaticSlotsFollowTheMachine)
 {
 	policy.queues[0].max_slots = 0;

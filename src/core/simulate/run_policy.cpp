@@ -5,10 +5,13 @@
  * it there, it is told here. The worker's second is a virtual one; its reading
  * of the processors is that of pg/worker/machine_load.cpp, processors busy in the
  * last second and who stands in line at its end by twice the processors, smoothed.
+ * A backend that is asked to give way does so at once, and begins its work anew
+ * when it starts again.
  */
 #include <algorithm>
 #include <cmath>
 
+#include "core/hash.hpp"
 #include "core/simulate/run.hpp"
 
 namespace wlm::simulate {
@@ -49,6 +52,7 @@ class PolicyRun {
 			else
 				Tick();
 			StartAdmitted();
+			AskVictims();
 			if (run_.Interrupted())
 				return SimulationStatus::kInterrupted;
 		}
@@ -63,7 +67,7 @@ class PolicyRun {
 		const int32_t query = run_.TakeEnd();
 		const QueryView view = policy_->View(handle(query));
 		/* An evicted one began in the express lane. */
-		policy_->ObserveEnd({.time_ms = now() - view.admitted_ms,
+		policy_->ObserveEnd({.time_ms = run_.arrays.execution_ms[query],
 		                     .queue_ms = run_.arrays.queue_ms[query],
 		                     .lane = view.evicted ? Lane::kExpress : view.lane,
 		                     .evicted = view.evicted});
@@ -96,6 +100,7 @@ class PolicyRun {
 			return true;
 		handle(i) = decision.handle;
 		run_.arrays.queries[decision.handle] = i;
+		policy_->SetRestartable(decision.handle, Restartable(i));
 		if (decision.verdict == Verdict::kAdmitted) {
 			result_->num_express += decision.lane == Lane::kExpress ? 1 : 0;
 			run_.Begin(i, query.work_ms);
@@ -120,6 +125,29 @@ class PolicyRun {
 	{
 		for (QueryHandle admitted = policy_->TakeAdmitted(); admitted != kNoQuery; admitted = policy_->TakeAdmitted())
 			StartWaiting(run_.arrays.queries[admitted]);
+	}
+
+	bool Restartable(int32_t query) const noexcept
+	{
+		const uint64_t drawn = Combine(run_.config.seed, static_cast<uint64_t>(query));
+		return static_cast<double>(drawn >> 11) * 0x1p-53 >= run_.config.not_restartable;
+	}
+
+	void AskVictims() noexcept
+	{
+		for (QueryHandle asked = policy_->TakeVictim(); asked != kNoQuery; asked = policy_->TakeVictim()) {
+			const int32_t query = run_.arrays.queries[asked];
+			const Preemption answer = policy_->GiveWay(asked, now());
+			if (answer != Preemption::kRefused) {
+				run_.machine.Stop(query);
+				run_.BookExecution(query);
+				if (answer == Preemption::kAdmitted)
+					run_.Begin(query, run_.query(query).work_ms);
+				else
+					Wait(query, policy_->DeadlineMs(asked));
+			}
+			StartAdmitted();
+		}
 	}
 
 	void Deadline(double at_ms) noexcept
