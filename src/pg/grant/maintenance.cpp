@@ -99,7 +99,7 @@ int Reserve(const PlannedStmt *statement, int wanted_kb)
 	QueryRequest request = {};
 	int granted_kb = maintenance_work_mem;
 
-	request.queue = RouteQuery();
+	request.queue = RouteQuery(nullptr, nullptr);
 	request.priority = QueryPriority(request.queue);
 	request.slots = 1;
 	request.memory_kb = wanted_kb;

@@ -8,13 +8,19 @@
 #include <algorithm>
 
 extern "C" {
+#include "access/htup_details.h"
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/backend_status.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 }
+
+#include <netinet/in.h>
 
 #include "pg/compat.hpp"
 #include "pg/settings.hpp"
@@ -56,6 +62,51 @@ bool HasRoleOf(void *context, int queue)
 	return false;
 }
 
+/*
+ * Where the client is does not change: read once. No client (a background process) counts as one of this machine, like a Unix
+ * socket. Taken from what pg_stat_activity shows, because the header that defines MyProcPort wants Kerberos' headers.
+ */
+NetworkAddress client_address = {};
+bool client_address_known = false;
+
+const NetworkAddress &ClientAddress()
+{
+	if (client_address_known)
+		return client_address;
+	if (MyBEEntry == nullptr)
+		return client_address;
+	client_address_known = true;
+
+	const sockaddr_storage *remote = &MyBEEntry->st_clientaddr.addr;
+	if (remote->ss_family == AF_INET) {
+		client_address.family = 4;
+		client_address.bits = 32;
+		memcpy(client_address.bytes, &reinterpret_cast<const sockaddr_in *>(remote)->sin_addr, 4);
+	} else if (remote->ss_family == AF_INET6) {
+		client_address.family = 6;
+		client_address.bits = 128;
+		memcpy(client_address.bytes, &reinterpret_cast<const sockaddr_in6 *>(remote)->sin6_addr, 16);
+	}
+	return client_address;
+}
+
+/* What wlm.change_user_priority() gave the current user; nothing changes if it gave him none. */
+void FindUserPriority(const Workload &workload, Priority *priority)
+{
+	const HeapTuple role = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (!HeapTupleIsValid(role))
+		return;
+
+	const char *name = NameStr(reinterpret_cast<const FormData_pg_authid *>(GETSTRUCT(role))->rolname);
+	for (int i = 0; i < workload.num_user_priorities; i++) {
+		if (strcmp(workload.user_priorities[i].role, name) == 0) {
+			*priority = workload.user_priorities[i].priority;
+			break;
+		}
+	}
+	ReleaseSysCache(role);
+}
+
 const config_generic *work_mem_record = nullptr;
 
 /*
@@ -85,24 +136,45 @@ const Workload &LocalWorkload()
 	return *local_workload;
 }
 
-int RouteQuery()
+QueryAttributes AttributesOf(const PlanGraph *graph, const Forecast *forecast)
 {
 	const Workload &workload = LocalWorkload();
-	if (workload.num_queues <= 1)
-		return 0;
+	QueryAttributes attributes{.database = DatabaseName(),
+	                           .application_name = application_name != nullptr ? application_name : "",
+	                           .query_group = setting::query_group != nullptr ? setting::query_group : "",
+	                           .client = ClientAddress(), .command = CommandKind::kOther, .time_ms = -1, .memory_kb = -1,
+	                           .cost = -1, .has_role = HasRoleOf, .context = const_cast<Workload *>(&workload)};
 
-	const QueryAttributes attributes{.database = DatabaseName(),
-	                                 .application_name = application_name != nullptr ? application_name : "",
-	                                 .query_group = setting::query_group != nullptr ? setting::query_group : "",
-	                                 .client = {}, .command = CommandKind::kOther, .time_ms = -1, .memory_kb = -1, .cost = -1,
-	                                 .has_role = HasRoleOf, .context = const_cast<Workload *>(&workload)};
-	return Route(workload, attributes);
+	if (graph != nullptr) {
+		attributes.command = graph->command;
+		attributes.cost = graph->total_cost;
+	}
+	if (forecast != nullptr && forecast->has_opinion) {
+		if (forecast->time.HasOpinion())
+			attributes.time_ms = forecast->time.At(0);
+		if (forecast->query_memory.HasOpinion())
+			attributes.memory_kb = forecast->query_memory.At(0);
+	}
+	return attributes;
+}
+
+int RouteQuery(const PlanGraph *graph, const Forecast *forecast)
+{
+	const Workload &workload = LocalWorkload();
+	if (workload.num_ordered == 0)
+		return 0;
+	return Route(workload, AttributesOf(graph, forecast));
 }
 
 Priority QueryPriority(int queue)
 {
-	Priority priority = setting::priority >= 0 ? static_cast<Priority>(setting::priority)
-	                                           : LocalWorkload().limits[queue].priority;
+	const Workload &workload = LocalWorkload();
+	Priority priority = workload.limits[queue].priority;
+
+	if (setting::priority >= 0)
+		priority = static_cast<Priority>(setting::priority);
+	else if (workload.num_user_priorities > 0)
+		FindUserPriority(workload, &priority);
 	if (priority == Priority::kCritical && !superuser())
 		priority = Priority::kHighest;
 	return priority;

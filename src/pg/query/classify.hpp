@@ -12,6 +12,7 @@
 
 #include "core/grant/grant.hpp"
 #include "core/decide/workload.hpp"
+#include "core/plan/plan_graph.hpp"
 #include "core/predict/expert.hpp"
 
 namespace wlm {
@@ -26,10 +27,16 @@ inline constexpr float kLaneZ = 0.84f;
 /* This process's copy of the workload, renewed when its generation has changed. */
 const Workload &LocalWorkload();
 
-/* Index of the queue of the current user, database and session settings. */
-int RouteQuery();
+/*
+ * What conditions are asked about: session, current user, and the statement and its prediction; null: nothing is known of it
+ * (commands that build indexes). Points into this process's copy of the workload.
+ */
+QueryAttributes AttributesOf(const PlanGraph *graph, const Forecast *forecast);
 
-/* wlm.priority, or that of the queue; critical only for superusers. */
+/* Index of the queue that such a query goes to. */
+int RouteQuery(const PlanGraph *graph, const Forecast *forecast);
+
+/* wlm.priority, or what the current user was given, or that of the queue; critical only for superusers. */
 Priority QueryPriority(int queue);
 
 /* How long may a predicted query be and still be called short; for explain(). */

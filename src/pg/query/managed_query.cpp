@@ -299,7 +299,6 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	if (scratch_graph->touches_only_catalogs)
 		return nullptr;
 
-	const int queue = RouteQuery();
 	const PlanContext context = SessionPlanContext();
 	{
 		const ModelsInUse models;
@@ -308,6 +307,7 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	if (!scratch_forecast->has_opinion)
 		pg_atomic_fetch_add_u64(&shared->counters.no_opinion, 1);
 
+	const int queue = RouteQuery(scratch_graph, scratch_forecast);
 	const Priority priority = QueryPriority(queue);
 	ManagedQuery *query = TakeFromPool();
 	ResetQuery(query, query_desc);

@@ -109,7 +109,7 @@ StatementForecast *ForecastStatement(PlannedStmt *statement, bool ask_everybody)
 		Predict(models.view(), result->graph, result->context, &result->forecast);
 	}
 
-	result->queue = RouteQuery();
+	result->queue = RouteQuery(&result->graph, &result->forecast);
 	result->priority = QueryPriority(result->queue);
 	strlcpy(result->queue_name, LocalWorkload().limits[result->queue].name, sizeof result->queue_name);
 	/* as in an execution that nobody watches */
