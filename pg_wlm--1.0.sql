@@ -33,24 +33,60 @@ $$;
 --
 
 CREATE TABLE wlm.queue (
-	name              name PRIMARY KEY CHECK (name <> ''),
-	ordinal           integer NOT NULL DEFAULT 0,
-	priority          text NOT NULL DEFAULT 'normal'
-	                  CHECK (priority IN ('lowest', 'low', 'normal', 'high', 'highest', 'critical')),
-	max_slots         integer CHECK (max_slots BETWEEN 1 AND 10000),
-	memory_share      real NOT NULL DEFAULT 0 CHECK (memory_share BETWEEN 0 AND 1),
-	max_memory_share  real NOT NULL DEFAULT 1 CHECK (max_memory_share > 0 AND max_memory_share <= 1),
-	max_queue_length  integer CHECK (max_queue_length >= 0),
-	queue_timeout     interval CHECK (queue_timeout > interval '0'),
-	roles             name[] NOT NULL DEFAULT '{}' CHECK (cardinality(roles) <= 16 AND array_position(roles, NULL) IS NULL),
-	databases         name[] NOT NULL DEFAULT '{}' CHECK (cardinality(databases) <= 16 AND array_position(databases, NULL) IS NULL),
-	application_name  text CHECK (octet_length(application_name) BETWEEN 1 AND 63),
-	query_group       text CHECK (octet_length(query_group) BETWEEN 1 AND 63),
+	name                     name PRIMARY KEY CHECK (name <> ''),
+	ordinal                  integer NOT NULL DEFAULT 0,
+	priority                 text NOT NULL DEFAULT 'normal'
+	                         CHECK (priority IN ('lowest', 'low', 'normal', 'high', 'highest', 'critical')),
+	state                    text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'paused', 'draining')),
+	max_slots                integer CHECK (max_slots BETWEEN 1 AND 10000),
+	slot_share               real NOT NULL DEFAULT 0 CHECK (slot_share BETWEEN 0 AND 1),
+	max_slot_share           real NOT NULL DEFAULT 1 CHECK (max_slot_share > 0 AND max_slot_share <= 1),
+	memory_share             real NOT NULL DEFAULT 0 CHECK (memory_share BETWEEN 0 AND 1),
+	max_memory_share         real NOT NULL DEFAULT 1 CHECK (max_memory_share > 0 AND max_memory_share <= 1),
+	max_queue_length         integer CHECK (max_queue_length >= 0),
+	queue_timeout            interval CHECK (queue_timeout > interval '0'),
+	max_execution_time       interval CHECK (max_execution_time > interval '0'),
+	roles                    name[] NOT NULL DEFAULT '{}' CHECK (cardinality(roles) <= 16 AND array_position(roles, NULL) IS NULL),
+	databases                name[] NOT NULL DEFAULT '{}' CHECK (cardinality(databases) <= 16 AND array_position(databases, NULL) IS NULL),
+	application_name         text CHECK (octet_length(application_name) BETWEEN 1 AND 63),
+	query_group              text CHECK (octet_length(query_group) BETWEEN 1 AND 63),
+	client_addresses         text[] NOT NULL DEFAULT '{}' CHECK (cardinality(array_remove(client_addresses, 'local')) <= 8
+	                                                              AND array_position(client_addresses, NULL) IS NULL),
+	commands                 text[] NOT NULL DEFAULT '{}' CHECK (commands <@ '{select,insert,update,delete,merge,other}'),
+	min_predicted_time       interval CHECK (min_predicted_time >= interval '0'),
+	max_predicted_time       interval CHECK (max_predicted_time > interval '0'),
+	min_predicted_memory_kb  bigint CHECK (min_predicted_memory_kb >= 0),
+	max_predicted_memory_kb  bigint CHECK (max_predicted_memory_kb > 0),
+	min_cost                 real CHECK (min_cost >= 0 AND min_cost <> 'NaN'),
+	max_cost                 real CHECK (max_cost > 0 AND max_cost <> 'NaN'),
+	CHECK (slot_share <= max_slot_share),
 	CHECK (memory_share <= max_memory_share),
-	CHECK (name <> 'default' OR (cardinality(roles) = 0 AND cardinality(databases) = 0
-	                             AND application_name IS NULL AND query_group IS NULL))
+	CHECK (min_predicted_time < max_predicted_time),
+	CHECK (min_predicted_memory_kb < max_predicted_memory_kb),
+	CHECK (min_cost < max_cost),
+	CHECK (name <> 'default' OR (cardinality(roles) = 0 AND cardinality(databases) = 0 AND cardinality(client_addresses) = 0
+	                             AND cardinality(commands) = 0 AND state <> 'draining'
+	                             AND num_nonnulls(application_name, query_group, min_predicted_time, max_predicted_time,
+	                                              min_predicted_memory_kb, max_predicted_memory_kb, min_cost, max_cost) = 0))
 );
 COMMENT ON TABLE wlm.queue IS 'workload queues; the queue "default" is built in and needs a row only to be changed';
+
+CREATE TABLE wlm.rule (
+	name          name PRIMARY KEY CHECK (name <> ''),
+	ordinal       integer NOT NULL DEFAULT 0,
+	queue         name,
+	predicates    jsonb NOT NULL CHECK (jsonb_typeof(predicates) = 'array'),
+	action        text NOT NULL DEFAULT 'log' CHECK (action IN ('log', 'change_priority', 'hop', 'abort')),
+	action_value  text,
+	enabled       boolean NOT NULL DEFAULT true
+);
+COMMENT ON TABLE wlm.rule IS 'what is done with statements that do too much while they run; change it with wlm.create_rule() and others';
+
+CREATE TABLE wlm.user_priority (
+	role      name PRIMARY KEY CHECK (role <> ''),
+	priority  text NOT NULL CHECK (priority IN ('lowest', 'low', 'normal', 'high', 'highest', 'critical'))
+);
+COMMENT ON TABLE wlm.user_priority IS 'priorities of roles, over those of queues; wlm.change_user_priority() writes it';
 
 --
 -- What happened: written by a worker, bounded by wlm.history_rows and wlm.history_days
@@ -161,6 +197,8 @@ CREATE UNIQUE INDEX model_champion ON wlm.model (expert) WHERE state = 'champion
 COMMENT ON TABLE wlm.model IS 'models of planner, recall, trees, graph and gate; at most one champion each, which is in use';
 
 SELECT pg_catalog.pg_extension_config_dump('wlm.queue', '');
+SELECT pg_catalog.pg_extension_config_dump('wlm.rule', '');
+SELECT pg_catalog.pg_extension_config_dump('wlm.user_priority', '');
 SELECT pg_catalog.pg_extension_config_dump('wlm.model', $$WHERE state = 'champion'$$);
 
 --
@@ -169,7 +207,7 @@ SELECT pg_catalog.pg_extension_config_dump('wlm.model', $$WHERE state = 'champio
 
 CREATE FUNCTION wlm.configuration_changed() RETURNS trigger
 AS 'MODULE_PATHNAME', 'wlm_configuration_changed' LANGUAGE C;
-COMMENT ON FUNCTION wlm.configuration_changed() IS 'trigger of wlm.queue: has the configuration read again after commit';
+COMMENT ON FUNCTION wlm.configuration_changed() IS 'trigger of wlm.queue, wlm.rule and wlm.user_priority: has the configuration read again after commit';
 
 CREATE FUNCTION wlm.check_configuration() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -177,11 +215,13 @@ AS $$
 DECLARE
 	queues bigint;
 	shares numeric;
+	slot_shares numeric;
 BEGIN
 	-- One at a time: what is counted below must include what another session is about to commit.
 	PERFORM pg_advisory_xact_lock(hashtext('pg_wlm.queue'));
-	SELECT count(*) FILTER (WHERE q.name <> 'default'), coalesce(sum(q.memory_share::numeric), 0)
-	INTO queues, shares
+	SELECT count(*) FILTER (WHERE q.name <> 'default'), coalesce(sum(q.memory_share::numeric), 0),
+		coalesce(sum(q.slot_share::numeric) FILTER (WHERE q.max_slots IS NULL), 0)
+	INTO queues, shares, slot_shares
 	FROM wlm.queue q;
 	IF queues > 63 THEN
 		RAISE EXCEPTION 'too many workload queues' USING
@@ -194,6 +234,12 @@ BEGIN
 			ERRCODE = 'invalid_parameter_value',
 			DETAIL = format('They would add up to %s; at most 1 can be guaranteed.', round(shares, 3)),
 			HINT = 'Lower memory_share of other queues first, or raise max_memory_share instead.';
+	END IF;
+	IF slot_shares > 1.00001 THEN
+		RAISE EXCEPTION 'guaranteed slot shares of all workload queues exceed the pool' USING
+			ERRCODE = 'invalid_parameter_value',
+			DETAIL = format('They would add up to %s; at most 1 can be guaranteed.', round(slot_shares, 3)),
+			HINT = 'Lower slot_share of other queues first, or raise max_slot_share instead.';
 	END IF;
 	RETURN NULL;
 END
@@ -226,6 +272,62 @@ END
 $$;
 COMMENT ON FUNCTION wlm.require_configured_database(text) IS 'raises an error unless the current database is wlm.database';
 
+CREATE FUNCTION wlm.check_queue_ranges(q wlm.queue) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	kinds CONSTANT text[] := '{select,insert,update,delete,merge,other}';
+	attribute text;
+	wrong text;
+BEGIN
+	SELECT string_agg(format('"%s"', c), ', ') INTO wrong FROM unnest(q.commands) c WHERE c IS NULL OR c <> ALL (kinds);
+	IF wrong IS NOT NULL THEN
+		RAISE EXCEPTION 'invalid commands of workload queue "%": %', q.name, wrong USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Commands are select, insert, update, delete, merge and other (a WITH that writes).';
+	END IF;
+	IF cardinality(array_remove(q.client_addresses, 'local')) > 8 THEN
+		RAISE EXCEPTION 'too many client addresses in the conditions of workload queue "%"', q.name USING
+			ERRCODE = 'program_limit_exceeded',
+			DETAIL = 'A queue can name up to 8 networks, and "local".',
+			HINT = 'Give a wider network, or use a second queue.';
+	END IF;
+	FOREACH wrong IN ARRAY q.client_addresses LOOP
+		BEGIN
+			CONTINUE WHEN wrong = 'local' OR wrong::inet IS NOT NULL;
+		EXCEPTION WHEN invalid_text_representation THEN
+			NULL;
+		END;
+		RAISE EXCEPTION 'invalid client address "%" of workload queue "%"', wrong, q.name USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Give addresses or networks such as 10.1.0.0/16 or 2001:db8::/32, or "local" for Unix sockets.';
+	END LOOP;
+	attribute := CASE
+		WHEN q.min_predicted_time < interval '0' THEN 'min_predicted_time'
+		WHEN q.max_predicted_time <= interval '0' THEN 'max_predicted_time'
+		WHEN q.min_predicted_memory_kb < 0 THEN 'min_predicted_memory_kb'
+		WHEN q.max_predicted_memory_kb <= 0 THEN 'max_predicted_memory_kb'
+		WHEN q.min_cost < 0 OR q.min_cost = 'NaN' THEN 'min_cost'
+		WHEN q.max_cost <= 0 OR q.max_cost = 'NaN' THEN 'max_cost' END;
+	IF attribute IS NOT NULL THEN
+		RAISE EXCEPTION 'invalid % % of workload queue "%"', attribute, to_jsonb(q) ->> attribute, q.name USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Give a lower bound of at least 0 and an upper one over 0, or null for no restriction.';
+	END IF;
+	attribute := CASE
+		WHEN q.min_predicted_time >= q.max_predicted_time THEN 'predicted_time'
+		WHEN q.min_predicted_memory_kb >= q.max_predicted_memory_kb THEN 'predicted_memory_kb'
+		WHEN q.min_cost >= q.max_cost THEN 'cost' END;
+	IF attribute IS NOT NULL THEN
+		RAISE EXCEPTION 'min_% of workload queue "%" is not below its max_%', attribute, q.name, attribute USING
+			ERRCODE = 'invalid_parameter_value',
+			DETAIL = 'A statement meets the condition if it is at least the one and under the other.',
+			HINT = 'Lower min_' || attribute || ', or raise max_' || attribute || '.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION wlm.check_queue_ranges(wlm.queue) IS 'part of wlm.check_queue(): commands, addresses and what is predicted';
+
 CREATE FUNCTION wlm.check_queue(q wlm.queue) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -244,6 +346,27 @@ BEGIN
 		RAISE EXCEPTION 'invalid max_slots % of workload queue "%"', q.max_slots, q.name USING
 			ERRCODE = 'invalid_parameter_value',
 			HINT = 'Give a number from 1 to 10000, or leave it null: then pg_wlm finds the number.';
+	END IF;
+	IF q.state IS NULL OR q.state NOT IN ('open', 'paused', 'draining') THEN
+		RAISE EXCEPTION 'invalid state "%" of workload queue "%"', q.state, q.name USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'States are open, paused (statements wait) and draining (statements go to other queues).';
+	END IF;
+	IF q.slot_share IS NULL OR NOT q.slot_share BETWEEN 0 AND 1 THEN
+		RAISE EXCEPTION 'invalid slot_share % of workload queue "%"', q.slot_share, q.name USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Give the guaranteed part of the pool of slots as a fraction from 0 to 1.';
+	END IF;
+	IF q.max_slot_share IS NULL OR NOT (q.max_slot_share > 0 AND q.max_slot_share <= 1) THEN
+		RAISE EXCEPTION 'invalid max_slot_share % of workload queue "%"', q.max_slot_share, q.name USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Give the largest part of the pool of slots as a fraction over 0 and up to 1.';
+	END IF;
+	IF q.slot_share > q.max_slot_share THEN
+		RAISE EXCEPTION 'slot_share % of workload queue "%" exceeds its max_slot_share %',
+			q.slot_share, q.name, q.max_slot_share USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'What is guaranteed can be at most what is allowed.';
 	END IF;
 	IF q.memory_share IS NULL OR NOT q.memory_share BETWEEN 0 AND 1 THEN
 		RAISE EXCEPTION 'invalid memory_share % of workload queue "%"', q.memory_share, q.name USING
@@ -271,6 +394,11 @@ BEGIN
 			ERRCODE = 'invalid_parameter_value',
 			HINT = 'Give a positive interval, or null: then statements are admitted after wlm.max_wait instead of cancelled.';
 	END IF;
+	IF q.max_execution_time <= interval '0' THEN
+		RAISE EXCEPTION 'invalid max_execution_time % of workload queue "%"', q.max_execution_time, q.name USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Give a positive interval, or null: then statements run as long as they take.';
+	END IF;
 	IF cardinality(q.roles) > 16 OR cardinality(q.databases) > 16 THEN
 		RAISE EXCEPTION 'too many names in the conditions of workload queue "%"', q.name USING
 			ERRCODE = 'program_limit_exceeded',
@@ -282,12 +410,21 @@ BEGIN
 			ERRCODE = 'invalid_parameter_value',
 			HINT = 'Leave a condition null that should not restrict the queue.';
 	END IF;
-	IF q.name = 'default' AND (cardinality(q.roles) > 0 OR cardinality(q.databases) > 0
-	                           OR q.application_name IS NOT NULL OR q.query_group IS NOT NULL) THEN
+	PERFORM wlm.check_queue_ranges(q);
+	IF q.name = 'default' AND (cardinality(q.roles) + cardinality(q.databases) + cardinality(q.client_addresses)
+	                           + cardinality(q.commands) + num_nonnulls(q.application_name, q.query_group,
+	                           q.min_predicted_time, q.max_predicted_time, q.min_predicted_memory_kb,
+	                           q.max_predicted_memory_kb, q.min_cost, q.max_cost) > 0) THEN
 		RAISE EXCEPTION 'workload queue "default" cannot have conditions' USING
 			ERRCODE = 'invalid_parameter_value',
 			DETAIL = 'It takes what no other queue takes.',
 			HINT = 'Create another queue with these conditions.';
+	END IF;
+	IF q.name = 'default' AND q.state = 'draining' THEN
+		RAISE EXCEPTION 'workload queue "default" cannot drain' USING
+			ERRCODE = 'invalid_parameter_value',
+			DETAIL = 'There is no queue that would take its statements.',
+			HINT = 'Pause it instead, or create another queue for them.';
 	END IF;
 
 	SELECT string_agg(format('"%s"', n), ', ') INTO missing
@@ -327,18 +464,30 @@ $$;
 COMMENT ON FUNCTION wlm.raise_unknown_queue(name) IS 'the error for a queue that does not exist, naming those that do';
 
 CREATE FUNCTION wlm.create_queue(
-	name              name,
-	priority          text     DEFAULT 'normal',
-	max_slots         integer  DEFAULT NULL,
-	memory_share      real     DEFAULT 0,
-	max_memory_share  real     DEFAULT 1,
-	max_queue_length  integer  DEFAULT NULL,
-	queue_timeout     interval DEFAULT NULL,
-	roles             name[]   DEFAULT '{}',
-	databases         name[]   DEFAULT '{}',
-	application_name  text     DEFAULT NULL,
-	query_group       text     DEFAULT NULL,
-	ordinal           integer  DEFAULT NULL)
+	name                     name,
+	priority                 text     DEFAULT 'normal',
+	max_slots                integer  DEFAULT NULL,
+	memory_share             real     DEFAULT 0,
+	max_memory_share         real     DEFAULT 1,
+	max_queue_length         integer  DEFAULT NULL,
+	queue_timeout            interval DEFAULT NULL,
+	roles                    name[]   DEFAULT '{}',
+	databases                name[]   DEFAULT '{}',
+	application_name         text     DEFAULT NULL,
+	query_group              text     DEFAULT NULL,
+	ordinal                  integer  DEFAULT NULL,
+	slot_share               real     DEFAULT 0,
+	max_slot_share           real     DEFAULT 1,
+	max_execution_time       interval DEFAULT NULL,
+	client_addresses         text[]   DEFAULT '{}',
+	commands                 text[]   DEFAULT '{}',
+	min_predicted_time       interval DEFAULT NULL,
+	max_predicted_time       interval DEFAULT NULL,
+	min_predicted_memory_kb  bigint   DEFAULT NULL,
+	max_predicted_memory_kb  bigint   DEFAULT NULL,
+	min_cost                 real     DEFAULT NULL,
+	max_cost                 real     DEFAULT NULL,
+	state                    text     DEFAULT 'open')
 RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
@@ -346,10 +495,30 @@ DECLARE
 	q wlm.queue;
 BEGIN
 	PERFORM wlm.require_configured_database('create_queue');
-	q := ROW(create_queue.name, coalesce(create_queue.ordinal, 0), create_queue.priority, create_queue.max_slots,
-	         create_queue.memory_share, create_queue.max_memory_share, create_queue.max_queue_length,
-	         create_queue.queue_timeout, coalesce(create_queue.roles, '{}'), coalesce(create_queue.databases, '{}'),
-	         create_queue.application_name, create_queue.query_group);
+	q.name := create_queue.name;
+	q.ordinal := coalesce(create_queue.ordinal, 0);
+	q.priority := create_queue.priority;
+	q.state := create_queue.state;
+	q.max_slots := create_queue.max_slots;
+	q.slot_share := create_queue.slot_share;
+	q.max_slot_share := create_queue.max_slot_share;
+	q.memory_share := create_queue.memory_share;
+	q.max_memory_share := create_queue.max_memory_share;
+	q.max_queue_length := create_queue.max_queue_length;
+	q.queue_timeout := create_queue.queue_timeout;
+	q.max_execution_time := create_queue.max_execution_time;
+	q.roles := coalesce(create_queue.roles, '{}');
+	q.databases := coalesce(create_queue.databases, '{}');
+	q.application_name := create_queue.application_name;
+	q.query_group := create_queue.query_group;
+	q.client_addresses := coalesce(create_queue.client_addresses, '{}');
+	q.commands := coalesce(create_queue.commands, '{}');
+	q.min_predicted_time := create_queue.min_predicted_time;
+	q.max_predicted_time := create_queue.max_predicted_time;
+	q.min_predicted_memory_kb := create_queue.min_predicted_memory_kb;
+	q.max_predicted_memory_kb := create_queue.max_predicted_memory_kb;
+	q.min_cost := create_queue.min_cost;
+	q.max_cost := create_queue.max_cost;
 	PERFORM wlm.check_queue(q);
 	IF q.name = 'default' THEN
 		RAISE EXCEPTION 'workload queue "default" is built in' USING
@@ -366,29 +535,41 @@ EXCEPTION WHEN unique_violation THEN
 		HINT = 'Use wlm.alter_queue() to change it.';
 END
 $$;
-COMMENT ON FUNCTION wlm.create_queue(name, text, integer, real, real, integer, interval, name[], name[], text, text, integer)
-	IS 'creates a workload queue; conditions that are not given match everything';
+COMMENT ON FUNCTION wlm.create_queue IS 'creates a workload queue; conditions that are not given match everything';
 
 CREATE FUNCTION wlm.alter_queue(
-	name              name,
-	priority          text     DEFAULT NULL,
-	max_slots         integer  DEFAULT NULL,
-	memory_share      real     DEFAULT NULL,
-	max_memory_share  real     DEFAULT NULL,
-	max_queue_length  integer  DEFAULT NULL,
-	queue_timeout     interval DEFAULT NULL,
-	roles             name[]   DEFAULT NULL,
-	databases         name[]   DEFAULT NULL,
-	application_name  text     DEFAULT NULL,
-	query_group       text     DEFAULT NULL,
-	ordinal           integer  DEFAULT NULL,
-	reset             text[]   DEFAULT '{}')
+	name                     name,
+	priority                 text     DEFAULT NULL,
+	max_slots                integer  DEFAULT NULL,
+	memory_share             real     DEFAULT NULL,
+	max_memory_share         real     DEFAULT NULL,
+	max_queue_length         integer  DEFAULT NULL,
+	queue_timeout            interval DEFAULT NULL,
+	roles                    name[]   DEFAULT NULL,
+	databases                name[]   DEFAULT NULL,
+	application_name         text     DEFAULT NULL,
+	query_group              text     DEFAULT NULL,
+	ordinal                  integer  DEFAULT NULL,
+	reset                    text[]   DEFAULT '{}',
+	slot_share               real     DEFAULT NULL,
+	max_slot_share           real     DEFAULT NULL,
+	max_execution_time       interval DEFAULT NULL,
+	client_addresses         text[]   DEFAULT NULL,
+	commands                 text[]   DEFAULT NULL,
+	min_predicted_time       interval DEFAULT NULL,
+	max_predicted_time       interval DEFAULT NULL,
+	min_predicted_memory_kb  bigint   DEFAULT NULL,
+	max_predicted_memory_kb  bigint   DEFAULT NULL,
+	min_cost                 real     DEFAULT NULL,
+	max_cost                 real     DEFAULT NULL,
+	state                    text     DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	attributes CONSTANT text[] := '{priority,max_slots,memory_share,max_memory_share,max_queue_length,queue_timeout,'
-		'roles,databases,application_name,query_group}';
+		'roles,databases,application_name,query_group,state,slot_share,max_slot_share,max_execution_time,client_addresses,'
+		'commands,min_predicted_time,max_predicted_time,min_predicted_memory_kb,max_predicted_memory_kb,min_cost,max_cost}';
 	forget text[] := coalesce(alter_queue.reset, '{}');
 	unknown text;
 	q wlm.queue;
@@ -426,18 +607,40 @@ BEGIN
 	q.application_name := coalesce(alter_queue.application_name,
 		CASE WHEN 'application_name' = ANY (forget) THEN NULL ELSE q.application_name END);
 	q.query_group := coalesce(alter_queue.query_group, CASE WHEN 'query_group' = ANY (forget) THEN NULL ELSE q.query_group END);
+	q.state := coalesce(alter_queue.state, CASE WHEN 'state' = ANY (forget) THEN 'open' ELSE q.state END);
+	q.slot_share := coalesce(alter_queue.slot_share, CASE WHEN 'slot_share' = ANY (forget) THEN 0 ELSE q.slot_share END);
+	q.max_slot_share := coalesce(alter_queue.max_slot_share,
+		CASE WHEN 'max_slot_share' = ANY (forget) THEN 1 ELSE q.max_slot_share END);
+	q.max_execution_time := coalesce(alter_queue.max_execution_time,
+		CASE WHEN 'max_execution_time' = ANY (forget) THEN NULL ELSE q.max_execution_time END);
+	q.client_addresses := coalesce(alter_queue.client_addresses,
+		CASE WHEN 'client_addresses' = ANY (forget) THEN '{}' ELSE q.client_addresses END);
+	q.commands := coalesce(alter_queue.commands, CASE WHEN 'commands' = ANY (forget) THEN '{}' ELSE q.commands END);
+	q.min_predicted_time := coalesce(alter_queue.min_predicted_time,
+		CASE WHEN 'min_predicted_time' = ANY (forget) THEN NULL ELSE q.min_predicted_time END);
+	q.max_predicted_time := coalesce(alter_queue.max_predicted_time,
+		CASE WHEN 'max_predicted_time' = ANY (forget) THEN NULL ELSE q.max_predicted_time END);
+	q.min_predicted_memory_kb := coalesce(alter_queue.min_predicted_memory_kb,
+		CASE WHEN 'min_predicted_memory_kb' = ANY (forget) THEN NULL ELSE q.min_predicted_memory_kb END);
+	q.max_predicted_memory_kb := coalesce(alter_queue.max_predicted_memory_kb,
+		CASE WHEN 'max_predicted_memory_kb' = ANY (forget) THEN NULL ELSE q.max_predicted_memory_kb END);
+	q.min_cost := coalesce(alter_queue.min_cost, CASE WHEN 'min_cost' = ANY (forget) THEN NULL ELSE q.min_cost END);
+	q.max_cost := coalesce(alter_queue.max_cost, CASE WHEN 'max_cost' = ANY (forget) THEN NULL ELSE q.max_cost END);
 	q.ordinal := coalesce(alter_queue.ordinal, q.ordinal);
 	PERFORM wlm.check_queue(q);
 
 	UPDATE wlm.queue AS t SET
 		ordinal = q.ordinal, priority = q.priority, max_slots = q.max_slots, memory_share = q.memory_share,
 		max_memory_share = q.max_memory_share, max_queue_length = q.max_queue_length, queue_timeout = q.queue_timeout,
-		roles = q.roles, databases = q.databases, application_name = q.application_name, query_group = q.query_group
+		roles = q.roles, databases = q.databases, application_name = q.application_name, query_group = q.query_group,
+		state = q.state, slot_share = q.slot_share, max_slot_share = q.max_slot_share, max_execution_time = q.max_execution_time,
+		client_addresses = q.client_addresses, commands = q.commands, min_predicted_time = q.min_predicted_time,
+		max_predicted_time = q.max_predicted_time, min_predicted_memory_kb = q.min_predicted_memory_kb,
+		max_predicted_memory_kb = q.max_predicted_memory_kb, min_cost = q.min_cost, max_cost = q.max_cost
 	WHERE t.name = alter_queue.name;
 END
 $$;
-COMMENT ON FUNCTION wlm.alter_queue(name, text, integer, real, real, integer, interval, name[], name[], text, text, integer, text[])
-	IS 'changes those attributes of a workload queue that are given, and sets back to their defaults those that reset names';
+COMMENT ON FUNCTION wlm.alter_queue IS 'changes those attributes of a workload queue that are given, and sets back to their defaults those that reset names';
 
 CREATE FUNCTION wlm.drop_queue(name name) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -456,6 +659,285 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION wlm.drop_queue(name) IS 'drops a workload queue; statements that wait in it move to "default"';
+
+--
+-- Rules
+--
+
+CREATE FUNCTION wlm.check_rules() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock(hashtext('pg_wlm.queue'));
+	IF (SELECT count(*) FROM wlm.rule r WHERE r.enabled) > 25 THEN
+		RAISE EXCEPTION 'too many rules' USING
+			ERRCODE = 'program_limit_exceeded',
+			DETAIL = 'Up to 25 rules can be enabled.',
+			HINT = 'Drop or disable rules that are not needed, or let one rule stand for all queues.';
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION wlm.check_rules() IS 'trigger of wlm.rule: what only all rules together can violate';
+
+-- Not the other way round: a restored dump may bring rules before queues.
+CREATE FUNCTION wlm.check_rules_of_queues() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	rule_name name;
+	missing name;
+BEGIN
+	PERFORM pg_advisory_xact_lock(hashtext('pg_wlm.queue'));
+	FOR rule_name, missing IN
+		SELECT t.name, g.name
+		FROM gone g JOIN wlm.rule t ON t.queue = g.name OR t.action = 'hop' AND t.action_value = g.name
+		WHERE g.name <> 'default' AND NOT EXISTS (SELECT FROM wlm.queue q WHERE q.name = g.name)
+		ORDER BY t.name LIMIT 1
+	LOOP
+		RAISE EXCEPTION 'workload queue "%" is named by rule "%"', missing, rule_name USING
+			ERRCODE = 'dependent_objects_still_exist',
+			HINT = format('Drop the rule first with wlm.drop_rule(%L), or change it with wlm.alter_rule().', rule_name);
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION wlm.check_rules_of_queues() IS 'trigger of wlm.queue: what a rule names stays';
+
+CREATE TRIGGER check_rules_of_deleted AFTER DELETE ON wlm.queue REFERENCING OLD TABLE AS gone
+	FOR EACH STATEMENT EXECUTE FUNCTION wlm.check_rules_of_queues();
+CREATE TRIGGER check_rules_of_updated AFTER UPDATE ON wlm.queue REFERENCING OLD TABLE AS gone
+	FOR EACH STATEMENT EXECUTE FUNCTION wlm.check_rules_of_queues();
+CREATE TRIGGER check_rules AFTER INSERT OR UPDATE ON wlm.rule
+	FOR EACH STATEMENT EXECUTE FUNCTION wlm.check_rules();
+CREATE TRIGGER configuration_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON wlm.rule
+	FOR EACH STATEMENT EXECUTE FUNCTION wlm.configuration_changed();
+CREATE TRIGGER configuration_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON wlm.user_priority
+	FOR EACH STATEMENT EXECUTE FUNCTION wlm.configuration_changed();
+
+CREATE FUNCTION wlm.parse_predicates(predicates text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	part text;
+	found text[];
+	unit text;
+	factor numeric;
+	parsed jsonb := '[]';
+BEGIN
+	IF predicates ~ '^\s*\[' THEN
+		RETURN predicates::jsonb;
+	END IF;
+	FOREACH part IN ARRAY regexp_split_to_array(predicates, '\s+and\s+', 'i') LOOP
+		found := regexp_match(part, '^\s*([a-z_]+)\s*([<>=]+)\s*([0-9]+\.?[0-9]*(?:e[+-]?[0-9]{1,2})?|\.[0-9]+)\s*([a-z]*)\s*$', 'i');
+		IF found IS NULL THEN
+			RAISE EXCEPTION 'invalid predicate "%"', trim(part) USING
+				ERRCODE = 'invalid_parameter_value',
+				DETAIL = 'A predicate is a metric, >, < or =, and a number with or without a unit; AND joins predicates.',
+				HINT = 'For example: query_execution_time > 10 min AND scan_row_count > 1e9.';
+		END IF;
+		unit := lower(found[4]);
+		factor := CASE
+			WHEN unit = '' THEN 1
+			WHEN lower(found[1]) ~ '_time$' THEN
+				CASE unit WHEN 'ms' THEN 1 WHEN 's' THEN 1000 WHEN 'min' THEN 60000 WHEN 'h' THEN 3600000 WHEN 'd' THEN 86400000 END
+			WHEN lower(found[1]) = 'query_memory_kb' THEN
+				CASE unit WHEN 'kb' THEN 1 WHEN 'mb' THEN 1024 WHEN 'gb' THEN 1048576 WHEN 'tb' THEN 1073741824 END
+			WHEN lower(found[1]) IN ('query_temp_blocks_to_disk', 'query_blocks_read') THEN
+				CASE unit WHEN 'kb' THEN 0.125 WHEN 'mb' THEN 128 WHEN 'gb' THEN 131072 WHEN 'tb' THEN 134217728 END
+			END;
+		IF factor IS NULL THEN
+			RAISE EXCEPTION 'invalid unit "%" of metric "%"', found[4], lower(found[1]) USING
+				ERRCODE = 'invalid_parameter_value',
+				DETAIL = 'Without a unit times are in ms, memory is in kB, and blocks and rows are counted.',
+				HINT = 'Units of times are ms, s, min, h and d; those of memory and blocks kB, MB, GB and TB.';
+		END IF;
+		parsed := parsed || jsonb_build_array(jsonb_build_object('metric', lower(found[1]), 'operator', found[2],
+			'value', trim_scale(found[3]::numeric * factor)));
+	END LOOP;
+	RETURN parsed;
+END
+$$;
+COMMENT ON FUNCTION wlm.parse_predicates(text) IS 'predicates of a rule as wlm.rule has them, from text with units or from JSON';
+
+CREATE FUNCTION wlm.check_rule(r wlm.rule) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	metrics CONSTANT text[] := '{query_execution_time,query_queue_time,query_cpu_time,query_temp_blocks_to_disk,query_blocks_read,'
+		'scan_row_count,join_row_count,nested_loop_join_row_count,return_row_count,query_memory_kb}';
+	named name;
+	predicate jsonb;
+BEGIN
+	IF coalesce(r.name, '') = '' THEN
+		RAISE EXCEPTION 'a rule needs a name' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF jsonb_typeof(r.predicates) IS DISTINCT FROM 'array' OR jsonb_array_length(r.predicates) NOT BETWEEN 1 AND 3 THEN
+		RAISE EXCEPTION 'rule "%" must have one to three predicates', r.name USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'All of them must hold; what any of several should bring about are rules of their own.';
+	END IF;
+	FOR predicate IN SELECT jsonb_array_elements(r.predicates) LOOP
+		IF jsonb_typeof(predicate) <> 'object' OR NOT predicate ?& '{metric,operator,value}' THEN
+			RAISE EXCEPTION 'invalid predicate % of rule "%"', predicate, r.name USING
+				ERRCODE = 'invalid_parameter_value',
+				HINT = 'A predicate has "metric", "operator" and "value".';
+		END IF;
+		IF predicate ->> 'metric' IS NULL OR predicate ->> 'metric' <> ALL (metrics) THEN
+			RAISE EXCEPTION 'invalid metric "%" of rule "%"', predicate ->> 'metric', r.name USING
+				ERRCODE = 'invalid_parameter_value',
+				HINT = format('Metrics are %s.', array_to_string(metrics, ', '));
+		END IF;
+		IF predicate ->> 'operator' IS NULL OR predicate ->> 'operator' NOT IN ('>', '<', '=') THEN
+			RAISE EXCEPTION 'invalid operator "%" of rule "%"', predicate ->> 'operator', r.name USING
+				ERRCODE = 'invalid_parameter_value',
+				HINT = 'Operators are >, < and =.';
+		END IF;
+		IF (CASE WHEN jsonb_typeof(predicate -> 'value') = 'number'
+		         THEN (predicate ->> 'value')::numeric NOT BETWEEN 0 AND 1e100 ELSE true END) THEN
+			RAISE EXCEPTION 'invalid value % of rule "%"', predicate -> 'value', r.name USING
+				ERRCODE = 'invalid_parameter_value',
+				HINT = 'Give a number of at least 0.';
+		END IF;
+	END LOOP;
+
+	IF r.action IS NULL OR r.action NOT IN ('log', 'change_priority', 'hop', 'abort') THEN
+		RAISE EXCEPTION 'invalid action "%" of rule "%"', r.action, r.name USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Actions are log, change_priority, hop and abort.';
+	END IF;
+	IF r.action = 'change_priority' AND (r.action_value IS NULL
+	   OR r.action_value NOT IN ('lowest', 'low', 'normal', 'high', 'highest', 'critical')) THEN
+		RAISE EXCEPTION 'invalid priority "%" of rule "%"', r.action_value, r.name USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Give the new priority as action_value: lowest, low, normal, high, highest or critical.';
+	END IF;
+	IF r.action IN ('log', 'abort') AND r.action_value IS NOT NULL THEN
+		RAISE EXCEPTION 'action "%" of rule "%" takes no action_value', r.action, r.name USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Only change_priority and hop have one.';
+	END IF;
+	FOREACH named IN ARRAY ARRAY[r.queue, CASE WHEN r.action = 'hop' THEN r.action_value END]::name[] LOOP
+		IF named <> 'default' AND NOT EXISTS (SELECT FROM wlm.queue q WHERE q.name = named) THEN
+			PERFORM wlm.raise_unknown_queue(named);
+		END IF;
+	END LOOP;
+	IF r.action = 'hop' AND r.action_value = r.queue THEN
+		RAISE EXCEPTION 'rule "%" would hop to the queue that it watches', r.name USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Name another queue, or none: then the next queue that matches takes the statement.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION wlm.check_rule(wlm.rule) IS 'raises an error with a hint for values that a rule cannot have';
+
+CREATE FUNCTION wlm.raise_unknown_rule(name name) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	known text;
+BEGIN
+	SELECT string_agg(format('"%s"', r.name), ', ' ORDER BY r.ordinal, r.name) INTO known FROM wlm.rule r;
+	RAISE EXCEPTION 'rule "%" does not exist', raise_unknown_rule.name USING
+		ERRCODE = 'undefined_object',
+		DETAIL = CASE WHEN known IS NULL THEN 'There are no rules.' ELSE format('There are %s.', known) END,
+		HINT = 'Use wlm.create_rule() to create it.';
+END
+$$;
+COMMENT ON FUNCTION wlm.raise_unknown_rule(name) IS 'the error for a rule that does not exist, naming those that do';
+
+CREATE FUNCTION wlm.create_rule(
+	name          name,
+	predicates    text,
+	action        text     DEFAULT 'log',
+	queue         name     DEFAULT NULL,
+	action_value  text     DEFAULT NULL,
+	ordinal       integer  DEFAULT NULL,
+	enabled       boolean  DEFAULT true)
+RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	r wlm.rule;
+BEGIN
+	PERFORM wlm.require_configured_database('create_rule');
+	r.name := create_rule.name;
+	r.ordinal := coalesce(create_rule.ordinal, (SELECT coalesce(max(t.ordinal), 0) + 1 FROM wlm.rule t));
+	r.queue := create_rule.queue;
+	r.predicates := wlm.parse_predicates(create_rule.predicates);
+	r.action := create_rule.action;
+	r.action_value := create_rule.action_value;
+	r.enabled := coalesce(create_rule.enabled, true);
+	PERFORM wlm.check_rule(r);
+	INSERT INTO wlm.rule SELECT r.*;
+EXCEPTION WHEN unique_violation THEN
+	RAISE EXCEPTION 'rule "%" already exists', create_rule.name USING
+		ERRCODE = 'duplicate_object',
+		HINT = 'Use wlm.alter_rule() to change it.';
+END
+$$;
+COMMENT ON FUNCTION wlm.create_rule IS 'creates a rule: what is done with running statements for which all its predicates hold';
+
+CREATE FUNCTION wlm.alter_rule(
+	name          name,
+	predicates    text     DEFAULT NULL,
+	action        text     DEFAULT NULL,
+	queue         name     DEFAULT NULL,
+	action_value  text     DEFAULT NULL,
+	ordinal       integer  DEFAULT NULL,
+	enabled       boolean  DEFAULT NULL,
+	reset         text[]   DEFAULT '{}')
+RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	forget text[] := coalesce(alter_rule.reset, '{}');
+	unknown text;
+	r wlm.rule;
+BEGIN
+	PERFORM wlm.require_configured_database('alter_rule');
+	SELECT string_agg(format('"%s"', a), ', ') INTO unknown
+	FROM unnest(forget) a WHERE a IS NULL OR a NOT IN ('queue', 'action_value');
+	IF unknown IS NOT NULL THEN
+		RAISE EXCEPTION 'unknown attributes to reset: %', unknown USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Of a rule queue and action_value can be set back to null.';
+	END IF;
+	SELECT * INTO r FROM wlm.rule t WHERE t.name = alter_rule.name FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM wlm.raise_unknown_rule(alter_rule.name);
+	END IF;
+
+	r.predicates := coalesce(wlm.parse_predicates(alter_rule.predicates), r.predicates);
+	r.queue := coalesce(alter_rule.queue, CASE WHEN 'queue' <> ALL (forget) THEN r.queue END);
+	-- what another action was told means nothing to this one
+	r.action_value := coalesce(alter_rule.action_value,
+		CASE WHEN 'action_value' <> ALL (forget) AND r.action = coalesce(alter_rule.action, r.action) THEN r.action_value END);
+	r.action := coalesce(alter_rule.action, r.action);
+	r.ordinal := coalesce(alter_rule.ordinal, r.ordinal);
+	r.enabled := coalesce(alter_rule.enabled, r.enabled);
+	PERFORM wlm.check_rule(r);
+
+	UPDATE wlm.rule AS t SET
+		ordinal = r.ordinal, queue = r.queue, predicates = r.predicates, action = r.action, action_value = r.action_value,
+		enabled = r.enabled
+	WHERE t.name = alter_rule.name;
+END
+$$;
+COMMENT ON FUNCTION wlm.alter_rule IS 'changes what is given of a rule; reset sets queue or action_value back to null';
+
+CREATE FUNCTION wlm.drop_rule(name name) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM wlm.require_configured_database('drop_rule');
+	DELETE FROM wlm.rule t WHERE t.name = drop_rule.name;
+	IF NOT FOUND THEN
+		PERFORM wlm.raise_unknown_rule(drop_rule.name);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION wlm.drop_rule(name) IS 'drops a rule';
 
 --
 -- What is going on
@@ -569,6 +1051,14 @@ CREATE FUNCTION wlm.explain(sql text) RETURNS SETOF text
 AS 'MODULE_PATHNAME', 'wlm_explain' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 10 COST 1000;
 COMMENT ON FUNCTION wlm.explain(text) IS 'what the workload manager would do with a statement; does not run it';
 
+CREATE FUNCTION wlm.classify(
+	sql text,
+	OUT ordinal integer, OUT queue name, OUT matches boolean, OUT reason text, OUT chosen boolean, OUT priority text,
+	OUT lane text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_classify' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE ROWS 10 COST 1000;
+COMMENT ON FUNCTION wlm.classify(text) IS 'which queue a statement goes to, and why not to the others; does not run it';
+
 CREATE FUNCTION wlm.grant_curve(
 	sql text,
 	OUT level text, OUT memory_kb bigint, OUT predicted_ms double precision, OUT lower_ms double precision,
@@ -667,8 +1157,8 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA wlm FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA wlm FROM PUBLIC;
 GRANT USAGE ON SCHEMA wlm TO PUBLIC;
 
-GRANT EXECUTE ON FUNCTION wlm.predict(text), wlm.explain(text), wlm.grant_curve(text), wlm.activity(), wlm.version(),
-	wlm.cancel_queued(integer) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION wlm.predict(text), wlm.explain(text), wlm.classify(text), wlm.grant_curve(text),
+	wlm.activity(), wlm.version(), wlm.cancel_queued(integer) TO PUBLIC;
 GRANT SELECT ON wlm.activity TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION wlm.status(), wlm.queue_state(), wlm.expert_accuracy(), wlm.training(),
@@ -677,12 +1167,13 @@ GRANT EXECUTE ON FUNCTION wlm.status(), wlm.queue_state(), wlm.expert_accuracy()
 GRANT EXECUTE ON FUNCTION wlm.neighbours(text) TO pg_read_all_stats, wlm_admin;
 GRANT SELECT ON ALL TABLES IN SCHEMA wlm TO pg_monitor, wlm_admin;
 
-GRANT INSERT, UPDATE, DELETE ON wlm.queue TO wlm_admin;
+GRANT INSERT, UPDATE, DELETE ON wlm.queue, wlm.rule, wlm.user_priority TO wlm_admin;
 GRANT EXECUTE ON FUNCTION
-	wlm.create_queue(name, text, integer, real, real, integer, interval, name[], name[], text, text, integer),
-	wlm.alter_queue(name, text, integer, real, real, integer, interval, name[], name[], text, text, integer, text[]),
-	wlm.drop_queue(name), wlm.check_queue(wlm.queue), wlm.raise_unknown_queue(name),
+	wlm.create_queue, wlm.alter_queue, wlm.drop_queue(name), wlm.check_queue(wlm.queue), wlm.check_queue_ranges(wlm.queue),
+	wlm.raise_unknown_queue(name),
 	wlm.require_configured_database(text), wlm.check_configuration(), wlm.configuration_changed(),
+	wlm.create_rule, wlm.alter_rule, wlm.drop_rule(name), wlm.parse_predicates(text), wlm.check_rule(wlm.rule),
+	wlm.raise_unknown_rule(name), wlm.check_rules(), wlm.check_rules_of_queues(),
 	wlm.train(text), wlm.evaluate(), wlm.rollback(text), wlm.export_model(text, integer), wlm.import_model(bytea),
 	wlm.export_samples(integer), wlm.reset(text)
 	TO wlm_admin;

@@ -42,17 +42,20 @@ RESET ROLE;
 -- Tables: nothing for a user, nothing but reading for others, queues for wlm_admin.
 SELECT is_empty(format($$SELECT p FROM unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
 	WHERE has_table_privilege('wlm_test_user', 'wlm.%I', p)$$, t), 'a user has no privilege on wlm.' || t)
-FROM unnest('{queue,history,history_operator,plan,model,queue_state,expert_accuracy,training}'::text[]) t;
+FROM unnest('{queue,rule,user_priority,history,history_operator,plan,model,queue_state,expert_accuracy,training}'::text[]) t;
 SELECT is_empty(format($$SELECT p FROM unnest('{INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p, unnest('{wlm_test_monitor,wlm_test_admin}'::text[]) r
 	WHERE has_table_privilege(r, 'wlm.%I', p)$$, t), 'nobody writes wlm.' || t)
 FROM unnest('{history,history_operator,plan,model}'::text[]) t;
-SELECT is_empty($$SELECT p FROM unnest('{INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) p WHERE has_table_privilege('wlm_test_monitor', 'wlm.queue', p)$$,
-	'pg_monitor does not configure');
+SELECT is_empty(format($$SELECT p FROM unnest('{INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) p WHERE has_table_privilege('wlm_test_monitor', 'wlm.%I', p)$$, t),
+	'pg_monitor does not configure ' || t)
+FROM unnest('{queue,rule,user_priority}'::text[]) t;
 SET ROLE wlm_test_user;
 SELECT throws_ok($$INSERT INTO wlm.queue (name, priority) VALUES ('mine', 'critical')$$, '42501', NULL, 'a user cannot add a queue');
 SELECT throws_ok($$UPDATE wlm.queue SET priority = 'critical'$$, '42501', NULL, 'a user cannot change a queue');
 SELECT throws_ok(q, '42501', NULL, 'a user cannot call ' || q) FROM unnest(ARRAY[
 	$$SELECT wlm.create_queue('mine')$$, $$SELECT wlm.alter_queue('default', priority => 'critical')$$, $$SELECT wlm.drop_queue('mine')$$,
+	$$SELECT wlm.create_rule('mine', 'query_cpu_time > 1', 'abort')$$, $$SELECT wlm.alter_rule('mine')$$, $$SELECT wlm.drop_rule('mine')$$,
+	$$INSERT INTO wlm.rule (name, predicates) VALUES ('mine', '[]')$$, $$INSERT INTO wlm.user_priority VALUES (current_user, 'highest')$$,
 	$$SELECT wlm.train()$$, $$SELECT wlm.evaluate()$$, $$SELECT wlm.rollback('recall')$$, $$SELECT wlm.reset()$$, $$SELECT wlm.reset('all')$$,
 	$$SELECT wlm.flush()$$, $$SELECT wlm.status()$$, $$SELECT wlm.queue_state()$$, $$SELECT * FROM wlm.expert_accuracy()$$,
 	$$SELECT wlm.export_model('trees')$$, $$SELECT wlm.import_model('')$$, $$SELECT wlm.export_samples()$$, $$SELECT wlm.training()$$,
@@ -63,7 +66,12 @@ RESET ROLE;
 SET ROLE wlm_test_admin;
 SELECT lives_ok($$SELECT wlm.create_queue('pgtap_made', max_slots => 2)$$, 'wlm_admin creates a queue');
 SELECT lives_ok($$UPDATE wlm.queue SET max_slots = 3 WHERE name = 'pgtap_made'$$, 'and changes it');
-SELECT lives_ok($$SELECT wlm.drop_queue('pgtap_made')$$, 'and drops it');
+SELECT lives_ok($$SELECT wlm.create_rule('pgtap_made', 'query_cpu_time > 1 h', 'hop', 'pgtap_made')$$, 'wlm_admin creates a rule');
+SELECT throws_ok($$SELECT wlm.drop_queue('pgtap_made')$$, '2BP01', NULL, 'whose queue stays');
+SELECT lives_ok($$SELECT wlm.alter_rule('pgtap_made', enabled => false)$$, 'and changes it');
+SELECT lives_ok($$SELECT wlm.drop_rule('pgtap_made')$$, 'and drops it');
+SELECT lives_ok($$SELECT wlm.drop_queue('pgtap_made')$$, 'and drops the queue');
+SELECT lives_ok($$INSERT INTO wlm.user_priority VALUES ('wlm_test_user', 'low')$$, 'and gives a role a priority');
 SELECT throws_ok($$DELETE FROM wlm.model$$, '42501', NULL, 'wlm_admin does not write models by hand');
 SELECT isa_ok(wlm.export_model('planner'), 'bytea', 'but exports one');
 SELECT results_eq($$SELECT expert, state FROM wlm.import_model(wlm.export_model('planner'))$$, $$VALUES ('planner', 'champion')$$, 'and imports one');
@@ -76,7 +84,8 @@ RESET ROLE;
 SET ROLE wlm_test_monitor;
 SELECT lives_ok(q, 'pg_monitor can ' || q) FROM unnest(ARRAY['SELECT * FROM wlm.history', 'SELECT * FROM wlm.queue_state',
 	'SELECT * FROM wlm.status()', 'SELECT * FROM wlm.expert_accuracy', 'SELECT * FROM wlm.training', 'SELECT * FROM wlm.feature_importance()',
-	'SELECT * FROM wlm.neighbours($$SELECT * FROM public.open$$)', 'SELECT expert, state FROM wlm.model', 'SELECT * FROM wlm.queue']) q;
+	'SELECT * FROM wlm.neighbours($$SELECT * FROM public.open$$)', 'SELECT expert, state FROM wlm.model', 'SELECT * FROM wlm.queue', 'SELECT * FROM wlm.rule',
+	'SELECT * FROM wlm.user_priority']) q;
 SELECT throws_ok(q, '42501', NULL, 'pg_monitor cannot call ' || q) FROM unnest(ARRAY[$$SELECT wlm.export_model('trees')$$,
 	$$SELECT wlm.import_model('')$$, $$SELECT wlm.export_samples()$$, $$SELECT wlm.train()$$]) q;
 SELECT throws_ok($$SELECT * FROM wlm.neighbours('SELECT * FROM public.secret')$$, '42501', 'permission denied for table secret', 'nor ask about what he may not run');
@@ -92,6 +101,8 @@ SELECT set_eq($$SELECT proname FROM pg_proc WHERE pronamespace = 'wlm'::regnames
 SET ROLE wlm_test_user;
 SELECT lives_ok($$SELECT * FROM wlm.predict('SELECT * FROM public.open ORDER BY x')$$, 'a user predicts what he may read');
 SELECT throws_ok($$SELECT * FROM wlm.predict('SELECT * FROM public.secret')$$, '42501', 'permission denied for table secret', 'and nothing else');
+SELECT lives_ok($$SELECT * FROM wlm.classify('SELECT * FROM public.open ORDER BY x')$$, 'and asks for its queue');
+SELECT throws_ok($$SELECT * FROM wlm.classify('SELECT * FROM public.secret')$$, '42501', 'permission denied for table secret', 'of nothing else');
 SELECT throws_ok($$SELECT * FROM wlm.explain('SELECT * FROM public.secret')$$, '42501', 'permission denied for table secret', 'nor explains it');
 SELECT throws_ok($$SELECT * FROM wlm.predict('SELECT * FROM wlm.history')$$, '42501', NULL, 'the tables of the manager included');
 SELECT throws_ok($$SELECT * FROM wlm.predict('DELETE FROM public.open')$$, '42501', NULL, 'reading is not writing');
