@@ -1,8 +1,7 @@
 /*
  * policy_configure_test.cpp
  *
- * Scenarios of configuration under load, bad input, automatic slots and clocks
- * that jump.
+ * Scenarios of configuration under load, bad input and clocks that jump.
  */
 #include <gtest/gtest.h>
 
@@ -70,12 +69,18 @@ TEST_F(PolicyConfigureTest, AbsurdConfigurationIsHarmless)
 	config.max_wait_ms = nan;
 	config.express_floor_ms = -1;
 	config.processors = -3;
+	config.total_slots = -4;
+	config.superuser_slots = -1;
 	config.num_queues = 1000;
 	for (QueueLimits &limits : config.queues) {
 		limits.in_use = true;
 		limits.max_slots = -7;
 		limits.memory_share = static_cast<float>(nan);
 		limits.max_memory_share = -2;
+		limits.slot_share = static_cast<float>(nan);
+		limits.max_slot_share = -1;
+		limits.max_execution_ms = static_cast<float>(nan);
+		limits.intake = static_cast<Intake>(77);
 		limits.queue_timeout_ms = static_cast<float>(nan);
 	}
 	Start();
@@ -101,40 +106,11 @@ TEST_F(PolicyConfigureTest, BadHandlesAreIgnored)
 		policy->Resume(handle, now);
 		policy->Reserve(handle, 100, now);
 		EXPECT_EQ(DeadlineOutcome::kTooEarly, policy->Deadline(handle, now));
+		EXPECT_FALSE(policy->ChangePriority(handle, Priority::kHigh, now));
+		EXPECT_FALSE(policy->Move(handle, 0, now));
 		EXPECT_EQ(QueryState::kFree, policy->View(handle).state);
 	}
 	ExpectIdle();
-}
-
-TEST_F(PolicyConfigureTest, AutomaticSlotsFollowTheSaturation)
-{
-	config.queues[0].max_slots = 0;
-	config.processors = 4;
-	Start(200);
-	EXPECT_EQ(8, Counters().slots);
-	policy->Tick(now, Saturation::Cpu(0.2));
-	EXPECT_EQ(8, Counters().slots);                         /* nobody waits */
-	std::vector<Decision> queries;
-	for (int i = 0; i < 100; i++)
-		queries.push_back(Arrive({}));
-	policy->Tick(now, Saturation::Cpu(0.2));
-	EXPECT_EQ(9, Counters().slots);
-	EXPECT_EQ(9, Counters().slots_used);
-	policy->Tick(now, Saturation::Cpu(1.05));                                /* dead band */
-	EXPECT_EQ(9, Counters().slots);
-	policy->Tick(now, Saturation::Cpu(std::numeric_limits<double>::quiet_NaN()));
-	EXPECT_EQ(9, Counters().slots);
-	policy->Tick(now, Saturation::Cpu(2.0));
-	EXPECT_EQ(4, Counters().slots);
-	policy->Tick(now, Saturation::Cpu(2.0));                                 /* nine still run */
-	EXPECT_EQ(4, Counters().slots);
-	for (int i = 0; i < 200; i++)
-		policy->Tick(now, Saturation::Cpu(0.2));
-	EXPECT_EQ(64, Counters().slots);                        /* 16 per processor */
-	EXPECT_EQ(64, Counters().slots_used);
-	config.processors = 1;
-	policy->Configure(config, now);
-	EXPECT_EQ(16, Counters().slots);
 }
 
 TEST_F(PolicyConfigureTest, ClockJumps)

@@ -28,12 +28,14 @@ struct Request {
 	bool may_wait = true;
 	double queue_timeout_ms = -1;
 	bool maintenance = false;
+	bool superuser_lane = false;
 };
 
 inline QueryRequest Make(const Request &request)
 {
 	return QueryRequest{request.queue, request.priority, request.may_wait, request.slots, request.time_ms,
-		request.time_upper_ms, request.memory_kb, request.queue_timeout_ms, request.maintenance};
+		request.time_upper_ms, request.memory_kb, request.queue_timeout_ms, request.maintenance,
+		request.superuser_lane};
 }
 
 inline PolicyConfig OneQueue(int32_t max_slots)
@@ -49,6 +51,7 @@ inline PolicyConfig OneQueue(int32_t max_slots)
 	limits.max_slots = max_slots;
 	limits.max_queue_length = -1;
 	limits.max_memory_share = 1;
+	limits.max_slot_share = 1;
 	limits.in_use = true;
 	return config;
 }

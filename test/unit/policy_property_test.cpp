@@ -3,7 +3,8 @@
  *
  * A million random events over random configurations: arrivals, ends in every
  * state, deadlines, forcing, reservations, growth, pressure, maintenance,
- * Configure under load, clocks that jump. After each event the Policy's own invariants and the books of an
+ * moves, changes of priority, superusers, pauses of queues, Configure under
+ * load, clocks that jump. After each event the Policy's own invariants and the books of an
  * independent shadow are checked; at the end of each run everyone leaves and
  * every account must be zero.
  *
@@ -33,7 +34,7 @@ uint64_t FromEnvironment(const char *name, uint64_t otherwise)
 struct Coverage {
 	uint64_t events = 0, express = 0, queued = 0, forced = 0, timed_out = 0, full = 0, table_full = 0, evicted = 0,
 		configured = 0, jumps = 0, order_checks = 0, untaken_deaths = 0, over_budget = 0, passing = 0, maintenance = 0, grown = 0,
-		growth_refused = 0, stopped = 0, alone = 0;
+		growth_refused = 0, stopped = 0, alone = 0, superusers = 0, pool_moves = 0, loans = 0, guarded = 0, moved = 0, paused = 0;
 	int64_t most_waiting = 0;
 };
 
@@ -67,6 +68,9 @@ class Driver {
 		coverage_.growth_refused += shadow_.num_growth_refused;
 		coverage_.stopped += shadow_.num_stopped;
 		coverage_.alone += shadow_.num_alone;
+		coverage_.pool_moves += shadow_.num_pool_moves;
+		coverage_.loans += shadow_.num_loans;
+		coverage_.guarded += shadow_.num_guarded;
 		coverage_.order_checks += shadow_.num_checked_order;
 		coverage_.untaken_deaths += shadow_.num_untaken_deaths;
 		return shadow_.problem;
@@ -86,6 +90,8 @@ class Driver {
 		config.express_floor_ms = Chance(0.2) ? -1 : 10 + Skewed(5000);
 		config.express_share = Chance(0.5) ? 0 : 0.4 * Skewed(1);
 		config.processors = static_cast<int32_t>(1 + Below(3));
+		config.total_slots = Chance(0.7) ? 0 : static_cast<int32_t>(1 + Below(20));
+		config.superuser_slots = static_cast<int32_t>(Below(4));
 		config.num_queues = static_cast<int32_t>(1 + Below(6));
 		std::vector<int> names = {1, 2, 3, 4, 5, 6, 7, 8};
 		std::shuffle(names.begin(), names.end(), random_);
@@ -95,7 +101,10 @@ class Driver {
 			if (i > 0)
 				std::snprintf(limits.name, sizeof(limits.name), "q%d", names[static_cast<size_t>(i)]);
 			limits.in_use = i == 0 || Chance(0.9);
-			limits.max_slots = static_cast<int32_t>(Below(6));
+			limits.max_slots = Chance(0.5) ? 0 : static_cast<int32_t>(1 + Below(5));
+			limits.slot_share = Chance(0.4) ? 0 : static_cast<float>(Skewed(1));
+			limits.max_slot_share = Chance(0.5) ? 1 : static_cast<float>(0.01 + Skewed(1));
+			limits.intake = Chance(0.85) ? Intake::kOpen : Chance(0.7) ? Intake::kPaused : Intake::kDraining;
 			limits.max_queue_length = crowd_ || Chance(0.6) ? -1 : static_cast<int32_t>(Below(12));
 			limits.memory_share = Chance(0.5) ? 0 : static_cast<float>(Skewed(1));
 			limits.max_memory_share = Chance(0.5) ? 1 : static_cast<float>(0.01 + Skewed(1));
@@ -132,7 +141,7 @@ class Driver {
 		uint64_t kind = Below(1000);
 		if (kind < arrivals)
 			Arrive();
-		else if ((kind = Below(670)) < 240)
+		else if ((kind = Below(725)) < 240)
 			Finish(Chance(0.2) ? handle : SomeoneRunning(handle));
 		else if (kind < 270)
 			Cancel(handle);
@@ -156,8 +165,14 @@ class Driver {
 			Nonsense();
 		else if (kind < 660)
 			Grow(Chance(0.5) ? handle : SomeoneRunning(handle));
-		else if (Chance(crowd_ ? 0.1 : 0.7))
+		else if (kind < 670 && Chance(crowd_ ? 0.1 : 0.7))
 			Press();
+		else if (kind < 690)
+			ChangePriority(handle);
+		else if (kind < 710)
+			Move(handle);
+		else if (kind < 725)
+			Use();
 	}
 
 	QueryHandle SomeoneRunning(QueryHandle from) const
@@ -182,6 +197,8 @@ class Driver {
 		request.may_wait = Chance(crowd_ ? 0.999 : 0.97);
 		request.queue_timeout_ms = Chance(0.8) ? -1 : Chance(0.5) ? 0 : 1 + Skewed(20000);
 		request.maintenance = Chance(0.03);
+		request.superuser_lane = Chance(0.03);
+		const int32_t superusers = policy_->num_superusers();
 		const double cutoff = policy_->express_cutoff_ms();
 		const Decision decision = policy_->Arrive(test::Make(request), caller_ms_);
 
@@ -218,6 +235,14 @@ class Driver {
 		query.timeout = request.queue_timeout_ms;
 		query.sequence = ++sequence_;
 		query.arrived = shadow_.now;
+		const bool lane_full = superusers >= config.superuser_slots;
+		if (request.superuser_lane && decision.lane != Lane::kSuperuser)
+			query.priority = policy_->View(decision.handle).priority;
+		if (query.priority != request.priority && (query.priority != Priority::kCritical || !lane_full))
+			shadow_.Complain("another priority than was wanted");
+		if (request.superuser_lane && request.priority != Priority::kCritical && (decision.verdict == Verdict::kQueued || decision.forced) &&
+			(!lane_full || query.priority != Priority::kCritical))
+			shadow_.Complain("a superuser waits or is forced although his lane has room, or is not critical");
 		query.time = std::min(request.time_ms > 0 ? request.time_ms : kUnknownTimeMs, kMaxKeyTimeMs);
 		if (decision.verdict == Verdict::kQueued) {
 			coverage_.queued++;
@@ -230,6 +255,9 @@ class Driver {
 				shadow_.Complain("the deadline is too late");
 			return;
 		}
+		coverage_.superusers += decision.lane == Lane::kSuperuser ? 1 : 0;
+		if (decision.lane == Lane::kSuperuser && !request.superuser_lane)
+			shadow_.Complain("in the lane of superusers without having asked for it");
 		coverage_.maintenance += decision.lane == Lane::kMaintenance ? 1 : 0;
 		if (request.maintenance != (decision.lane == Lane::kMaintenance))
 			shadow_.Complain("maintenance in another lane, or another query in its lane");
@@ -333,9 +361,9 @@ class Driver {
 		query.run_since = shadow_.now;
 		shadow_.queues[query.queue].returned--;
 		shadow_.queues[query.queue].running++;
-		if (!query.express && !query.maintenance && !shadow_.SlotFree(query))
+		if (shadow_.InNormalLane(query) && !shadow_.SlotFree(query))
 			shadow_.queues[query.queue].forced++;
-		shadow_.TakeSlots(query);
+		shadow_.TakeSlots(handle, true);
 	}
 
 	void Reserve(QueryHandle handle)
@@ -377,11 +405,47 @@ class Driver {
 			if (query.state == QueryState::kQueued && shadow_.now - query.arrived + 0.01 >= shadow_.config.max_wait_ms)
 				out_of_order_++;
 		}
-		std::vector<int32_t> limits_before;
-		for (int i = 0; i < kMaxQueues; i++)
-			limits_before.push_back(shadow_.Limit(i));
-		policy_->Tick(caller_ms_, Saturation::Cpu(std::uniform_real_distribution<double>(0, 1.4)(random_)));
-		shadow_.Evict(limits_before);
+		double saturation = std::uniform_real_distribution<double>(0, 1.4)(random_);
+		if (Chance(0.1))
+			saturation = Chance(0.5) ? -1 : std::numeric_limits<double>::quiet_NaN();
+		policy_->Tick(caller_ms_, Saturation::Cpu(saturation));
+		shadow_.Evict();
+		shadow_.PoolMoved(saturation);
+	}
+
+	void ChangePriority(QueryHandle handle)
+	{
+		const auto priority = static_cast<Priority>(Chance(0.02) ? 6 : Chance(0.05) ? 5 : Below(5));
+		const bool done = policy_->ChangePriority(handle, priority, caller_ms_);
+		const ShadowQuery &query = shadow_.At(handle);
+		if (done != (query.state != QueryState::kFree && priority < Priority::kNumPriorities))
+			shadow_.Complain("a change of priority had another outcome than was due");
+		if (!done)
+			return;
+		coverage_.moved++;
+		shadow_.Moved(handle, query.queue, priority);
+	}
+
+	void Move(QueryHandle handle)
+	{
+		const int32_t queue = static_cast<int32_t>(Below(8)) - 1;
+		const bool done = policy_->Move(handle, queue, caller_ms_);
+		const ShadowQuery &query = shadow_.At(handle);
+		const bool known = queue >= 0 && queue < shadow_.config.num_queues && shadow_.config.queues[queue].in_use;
+		if (done != (query.state != QueryState::kFree && known))
+			shadow_.Complain("a move had another outcome than was due");
+		if (!done)
+			return;
+		coverage_.moved++;
+		shadow_.Moved(handle, queue, query.priority);
+	}
+
+	/* Unknown, or some part of what is reserved, or more than it. */
+	void Use()
+	{
+		const int64_t used_kb = Chance(0.2) ? -1 : static_cast<int64_t>(Skewed(1.2 * static_cast<double>(shadow_.reserved_kb())));
+		policy_->SetUse(used_kb, caller_ms_);
+		shadow_.used_kb = used_kb;
 	}
 
 	void Configure()
@@ -447,6 +511,8 @@ class Driver {
 		shadow_.CheckBooks();
 		if (ticked_)
 			shadow_.CheckWaits();
+		for (int i = 0; i < shadow_.config.num_queues; i++)
+			coverage_.paused += shadow_.Paused(i) && shadow_.queues[i].queued > 0 ? 1 : 0;
 		coverage_.most_waiting = std::max<int64_t>(coverage_.most_waiting, policy_->num_queued());
 		coverage_.over_budget += policy_->forced_kb() > 0 ? 1 : 0;
 		ticked_ = false;
@@ -457,6 +523,12 @@ class Driver {
 	/* Every wait ends: whatever the state, when the running ones leave, the others start; then all accounts are zero. */
 	void Leave()
 	{
+		PolicyConfig config = shadow_.config;
+		for (QueueLimits &limits : config.queues)
+			limits.intake = Intake::kOpen;
+		policy_->Configure(config, caller_ms_);
+		shadow_.Configured();
+		Settle(false);
 		for (int round = 0; policy_->num_active() > 0 && shadow_.problem.empty(); round++) {
 			if (round > max_queries_ + 100)
 				shadow_.Complain("those who wait never start");
@@ -511,7 +583,8 @@ TEST(PolicyPropertyTest, AMillionRandomEvents)
 	std::printf("%llu events: %llu express, %llu queued (at most %lld at once), %llu forced, %llu timed out, %llu refused, "
 				"%llu table full, %llu evicted, %llu configured, %llu clock jumps, %llu over budget, %llu ended before they "
 				"knew of their admission, %llu times a starved one went first, %llu comparisons of order, %llu maintenance, "
-				"%llu grown, %llu not, %llu times stopped by pressure, %llu started alone over what was left\n",
+				"%llu grown, %llu not, %llu times stopped by pressure, %llu started alone over what was left, %llu superusers in "
+				"their lane, %llu moves of the pool, %llu loans, %llu times slots kept for others, %llu moved, %llu times paused\n",
 		static_cast<unsigned long long>(coverage.events), static_cast<unsigned long long>(coverage.express),
 		static_cast<unsigned long long>(coverage.queued), static_cast<long long>(coverage.most_waiting),
 		static_cast<unsigned long long>(coverage.forced), static_cast<unsigned long long>(coverage.timed_out),
@@ -521,14 +594,18 @@ TEST(PolicyPropertyTest, AMillionRandomEvents)
 		static_cast<unsigned long long>(coverage.untaken_deaths), static_cast<unsigned long long>(coverage.passing),
 		static_cast<unsigned long long>(coverage.order_checks), static_cast<unsigned long long>(coverage.maintenance),
 		static_cast<unsigned long long>(coverage.grown), static_cast<unsigned long long>(coverage.growth_refused),
-		static_cast<unsigned long long>(coverage.stopped), static_cast<unsigned long long>(coverage.alone));
+		static_cast<unsigned long long>(coverage.stopped), static_cast<unsigned long long>(coverage.alone),
+		static_cast<unsigned long long>(coverage.superusers), static_cast<unsigned long long>(coverage.pool_moves),
+		static_cast<unsigned long long>(coverage.loans), static_cast<unsigned long long>(coverage.guarded),
+		static_cast<unsigned long long>(coverage.moved), static_cast<unsigned long long>(coverage.paused));
 	if (num_events >= 1000000) {
 		/* A test that does not reach the rare states proves nothing. */
 		EXPECT_GE(coverage.most_waiting, 900);
 		for (const uint64_t count : {coverage.express, coverage.queued, coverage.forced, coverage.timed_out, coverage.full,
 				 coverage.table_full, coverage.evicted, coverage.configured, coverage.jumps, coverage.over_budget,
 				 coverage.untaken_deaths, coverage.passing, coverage.maintenance, coverage.grown,
-				 coverage.growth_refused, coverage.stopped, coverage.alone})
+				 coverage.growth_refused, coverage.stopped, coverage.alone, coverage.superusers, coverage.pool_moves,
+				 coverage.loans, coverage.guarded, coverage.moved, coverage.paused})
 			EXPECT_GE(count, 100u);
 	}
 }

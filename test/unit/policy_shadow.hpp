@@ -23,8 +23,9 @@ struct ShadowQuery {
 	QueryState state = QueryState::kFree;
 	bool express = false;
 	bool maintenance = false;
+	bool superuser = false;     /* in the superusers' lane */
 	bool untaken = false;       /* admitted while it waited, not yet seen from TakeAdmitted() */
-	bool moved = false;         /* by Configure to another queue: has no history in its list */
+	bool moved = false;         /* by somebody to another queue or level: has no history in its list */
 	Priority priority{};
 	int32_t queue = 0;
 	int32_t wanted_slots = 0;
@@ -40,7 +41,7 @@ struct ShadowQuery {
 };
 
 struct ShadowQueue {
-	int64_t slots_used = 0, running = 0, express = 0, returned = 0, queued = 0, reserved_kb = 0;
+	int64_t slots_used = 0, waiting_slots = 0, running = 0, express = 0, returned = 0, queued = 0, reserved_kb = 0;
 	uint64_t executed = 0, timeouts = 0, rejected = 0, cancelled = 0, evicted = 0, forced = 0;
 };
 
@@ -56,6 +57,11 @@ class Shadow {
 	uint64_t num_held_back = 0;
 	Pressure pressure = Pressure::kNone;
 	int64_t unavailable_kb = 0;
+	int64_t used_kb = -1;       /* in real use, as SetUse() said, and what was reserved since */
+	int32_t pool = 0;           /* limit of the pool */
+	uint64_t num_pool_moves = 0;
+	uint64_t num_loans = 0;     /* started into guarantees of others, against real use */
+	uint64_t num_guarded = 0;   /* heads that wait since the pool is guaranteed to others */
 	uint64_t num_grown = 0;
 	uint64_t num_growth_refused = 0;
 	uint64_t num_stopped = 0;   /* checks at which pressure kept somebody waiting */
@@ -64,6 +70,7 @@ class Shadow {
 	Shadow(Policy *policy, int32_t max_queries) : queries(static_cast<size_t>(max_queries)), policy_(policy)
 	{
 		config = policy->config();
+		pool = policy->pool_slots();
 	}
 
 	void Complain(const std::string &what)
@@ -89,25 +96,80 @@ class Shadow {
 									static_cast<double>(config.queues[queue].max_memory_share));
 	}
 
+	static bool InNormalLane(const ShadowQuery &query) { return !query.express && !query.maintenance && !query.superuser; }
+
 	int64_t Demand(const ShadowQuery &query) const
 	{
 		return std::min({query.wanted_kb, Most(query.queue),
 			static_cast<int64_t>(static_cast<double>(config.budget_kb) * kMaxQueryShare)});
 	}
 
-	int32_t Limit(int queue) const { return policy_->Counters(queue).slots; }
+	bool Automatic(int queue) const { return config.queues[queue].max_slots == 0; }
+	bool Paused(int queue) const { return config.queues[queue].intake == Intake::kPaused; }
 
-	bool SlotFree(const ShadowQuery &query) const
+	/* What queues hold together, of the pool or of their own. */
+	int64_t Held(bool automatic) const
 	{
-		const int32_t limit = Limit(query.queue);
-		return queues[query.queue].slots_used + std::min(query.wanted_slots, limit) <= limit;
+		int64_t sum = 0;
+		for (int i = 0; i < config.num_queues; i++)
+			sum += Automatic(i) == automatic ? queues[i].slots_used : 0;
+		return sum;
+	}
+
+	int64_t PoolRoom() const { return std::max<int64_t>(1, pool - Held(false)); }
+
+	int64_t PartOfPool(double share) const { return std::max<int64_t>(1, static_cast<int64_t>(pool * share + 0.0001)); }
+
+	int64_t GuaranteedSlots(int queue) const
+	{
+		double sum = 0;
+		for (int i = 0; i < config.num_queues; i++)
+			sum += config.queues[i].in_use && Automatic(i) ? static_cast<double>(config.queues[i].slot_share) : 0;
+		const double share = static_cast<double>(config.queues[queue].slot_share);
+		return share > 0 ? PartOfPool(sum > 1 ? share / sum : share) : 0;
+	}
+
+	int64_t MostSlots(int queue) const
+	{
+		return std::max(GuaranteedSlots(queue), PartOfPool(static_cast<double>(config.queues[queue].max_slot_share)));
+	}
+
+	/* Guaranteed to queues other than this one in which somebody waits. */
+	int64_t WithheldSlots(int queue) const
+	{
+		int64_t sum = 0;
+		for (int i = 0; i < config.num_queues; i++) {
+			if (i != queue && Automatic(i) && !Paused(i))
+				sum += std::min(queues[i].waiting_slots, std::max<int64_t>(0, GuaranteedSlots(i) - queues[i].slots_used));
+		}
+		return sum;
+	}
+
+	int32_t SlotsNeeded(const ShadowQuery &query) const
+	{
+		const int64_t limit = Automatic(query.queue) ? std::min(MostSlots(query.queue), PoolRoom()) : config.queues[query.queue].max_slots;
+		return static_cast<int32_t>(std::min<int64_t>(query.wanted_slots, limit));
+	}
+
+	bool SlotFree(const ShadowQuery &query, bool with_guarantees = true) const
+	{
+		const int64_t wanted = SlotsNeeded(query);
+		const int64_t mine = queues[query.queue].slots_used + wanted;
+		if (!Automatic(query.queue))
+			return mine <= config.queues[query.queue].max_slots;
+		const int64_t all = Held(true) + wanted;
+		if (Held(true) == 0)
+			return true;
+		if (mine > MostSlots(query.queue) || all > PoolRoom())
+			return false;
+		return !with_guarantees || mine <= GuaranteedSlots(query.queue) || all + WithheldSlots(query.queue) <= PoolRoom();
 	}
 
 	/* Nobody runs with memory, but for the lanes that may always do. */
 	bool Alone() const
 	{
 		for (const ShadowQuery &query : queries) {
-			if (query.state == QueryState::kRunning && !query.express && !query.maintenance && query.reserved_kb > 0)
+			if (query.state == QueryState::kRunning && InNormalLane(query) && query.reserved_kb > 0)
 				return false;
 		}
 		return true;
@@ -138,10 +200,24 @@ class Shadow {
 		int64_t withheld = 0;
 		for (int i = 0; i < config.num_queues; i++) {
 			const ShadowQueue &other = queues[i];
-			if (i != queue && other.running + other.returned + other.queued > 0)
+			if (i != queue && other.running + other.returned + (Paused(i) ? 0 : other.queued) > 0)
 				withheld += std::max<int64_t>(0, Guarantee(i) - other.reserved_kb);
 		}
 		return withheld;
+	}
+
+	/* The part of that which nobody waits for who has a slot. */
+	int64_t LendableFrom(int queue) const
+	{
+		int64_t lendable = 0;
+		for (int i = 0; i < config.num_queues; i++) {
+			const ShadowQueue &other = queues[i];
+			const bool waiting = !Paused(i) && other.queued > 0;
+			const bool wanted = waiting && (Automatic(i) || other.slots_used < config.queues[i].max_slots);
+			if (i != queue && !wanted && (other.running + other.returned > 0 || waiting))
+				lendable += std::max<int64_t>(0, Guarantee(i) - other.reserved_kb);
+		}
+		return lendable;
 	}
 
 	/* Whether `kb` more may be taken by one that does not wait for it. */
@@ -193,7 +269,7 @@ class Shadow {
 				GiveSlots(query);
 			query.express = false;
 			if (query.state == QueryState::kRunning)
-				TakeSlots(query);
+				TakeSlots(handle, true);
 			queues[query.queue].evicted++;
 		}
 		AddReserved(handle, got);
@@ -209,7 +285,22 @@ class Shadow {
 			return false;
 		if (!with_guarantees || reserved_kb_ == 0 || queues[query.queue].reserved_kb + demand <= Guarantee(query.queue))
 			return true;
-		return reserved_kb_ + demand + WithheldFrom(query.queue) <= limit;
+		const int64_t withheld = WithheldFrom(query.queue);
+		return reserved_kb_ + demand + withheld <= limit || LoanFits(query, demand, withheld, limit);
+	}
+
+	bool LoanFits(const ShadowQuery &query, int64_t demand, int64_t withheld, int64_t limit) const
+	{
+		const int64_t lendable = LendableFrom(query.queue);
+		return used_kb >= 0 && pressure == Pressure::kNone && lendable > 0 && reserved_kb_ + demand + withheld - lendable <= limit &&
+			used_kb + demand + withheld <= limit;
+	}
+
+	bool NeedsLoan(const ShadowQuery &query) const
+	{
+		const int64_t demand = Demand(query);
+		return demand > 0 && reserved_kb_ > 0 && queues[query.queue].reserved_kb + demand > Guarantee(query.queue) &&
+			reserved_kb_ + demand + WithheldFrom(query.queue) > LaneLimit(false);
 	}
 
 	/* The same key that the policy promises to use. */
@@ -219,6 +310,7 @@ class Shadow {
 	{
 		At(handle).state = QueryState::kQueued;
 		queues[At(handle).queue].queued++;
+		queues[At(handle).queue].waiting_slots += At(handle).wanted_slots;
 	}
 
 	/*
@@ -232,42 +324,64 @@ class Shadow {
 		const QueryView view = policy_->View(handle);
 		query.express = view.lane == Lane::kExpress;
 		query.maintenance = view.lane == Lane::kMaintenance;
+		query.superuser = view.lane == Lane::kSuperuser;
 		if (query.state == QueryState::kQueued) {
 			if (query.express)
 				Complain("a query that waited is in the express lane");
 			queue.queued--;
+			queue.waiting_slots -= query.wanted_slots;
 			query.state = QueryState::kFree;
 		}
 		if (in_order && checked)
 			CheckOrder(handle);
 		const bool critical = query.priority == Priority::kCritical;
-		if (query.maintenance)
+		const bool normal = InNormalLane(query);
+		const bool what_is_free = query.maintenance || query.superuser;
+		if (what_is_free)
 			CheckMaintenance(query, view);
-		if (checked && !view.forced && !query.express && !query.maintenance && !SlotFree(query))
+		if (query.superuser)
+			CheckSuperuser(query);
+		if (checked && !view.forced && normal && !SlotFree(query, !in_order))
 			Complain("started without a slot, not counted as forced");
-		if (checked && !query.maintenance && (in_order || !view.forced)) {
+		if (checked && !view.forced && (normal || query.express) && Paused(query.queue))
+			Complain("started in a paused queue, not counted as forced");
+		if (checked && !what_is_free && (in_order || !view.forced)) {
 			if (!MemoryFits(query, false))
 				Complain("started without memory");
 			if (!query.express && Stopped(query))
 				Complain("started in spite of the pressure");
+			num_loans += normal && NeedsLoan(query) && MemoryFits(query, true) ? 1 : 0;
 			num_alone += !query.express && reserved_kb_ + Demand(query) + unavailable_kb > LaneLimit(false) && Demand(query) > 0 ? 1 : 0;
 		}
 		if (checked && in_order && view.forced && !critical)
 			Complain("started in order, but forced");
-		if (checked && view.forced && SlotFree(query) && MemoryFits(query, true) && !Stopped(query))
+		if (checked && view.forced && SlotFree(query) && MemoryFits(query, true) && !Stopped(query) && !Paused(query.queue))
 			Complain("forced although there was room");
 		query.state = QueryState::kRunning;
 		query.run_since = now;
 		query.ran = 0;
 		query.reserved_kb = Demand(query);
-		if (checked && !query.maintenance && view.reserved_kb != query.reserved_kb)
+		if (checked && !what_is_free && view.reserved_kb != query.reserved_kb)
 			Complain("reserved another amount than was due");
 		query.reserved_kb = view.reserved_kb;
 		reserved_kb_ += query.reserved_kb;
+		used_kb += used_kb >= 0 ? query.reserved_kb : 0;
 		queue.reserved_kb += query.reserved_kb;
 		queue.running++;
 		queue.forced += view.forced ? 1 : 0;
-		TakeSlots(query);
+		TakeSlots(handle, checked);
+	}
+
+	/* Only one who would have to wait, and no more than the lane has. */
+	void CheckSuperuser(const ShadowQuery &query)
+	{
+		int32_t others = 0;
+		for (const ShadowQuery &other : queries)
+			others += &other != &query && other.superuser && other.state == QueryState::kRunning ? 1 : 0;
+		if (others >= config.superuser_slots)
+			Complain("more superusers than their lane has");
+		if (policy_->num_queued() == 0 && !Paused(query.queue) && SlotFree(query) && MemoryFits(query, true) && !Stopped(query))
+			Complain("a superuser left the normal lane although there was room");
 	}
 
 	/* What it got is what was left over; claims cannot be seen from here, but without waiters there is none. */
@@ -282,15 +396,15 @@ class Shadow {
 			Complain("maintenance got less than was left over");
 	}
 
-	void TakeSlots(ShadowQuery &query)
+	/* How many are due is only known with the books of that moment. */
+	void TakeSlots(QueryHandle handle, bool checked)
 	{
-		if (query.maintenance)
-			return;
-		if (query.express) {
+		ShadowQuery &query = At(handle);
+		query.held = policy_->View(handle).held;
+		if (query.express)
 			queues[query.queue].express++;
-			return;
-		}
-		query.held = std::min(query.wanted_slots, Limit(query.queue));
+		if (checked && query.held != (InNormalLane(query) ? SlotsNeeded(query) : 0))
+			Complain("holds another number of slots than is due: " + Pair(SlotsNeeded(query), query.held));
 		queues[query.queue].slots_used += query.held;
 	}
 
@@ -306,9 +420,10 @@ class Shadow {
 	{
 		ShadowQuery &query = At(handle);
 		ShadowQueue &queue = queues[query.queue];
-		if (query.state == QueryState::kQueued)
+		if (query.state == QueryState::kQueued) {
 			queue.queued--;
-		else {
+			queue.waiting_slots -= query.wanted_slots;
+		} else {
 			if (query.state == QueryState::kRunning) {
 				queue.running--;
 				GiveSlots(query);
@@ -339,7 +454,7 @@ class Shadow {
 	}
 
 	/* Express queries that overran go to the normal lane at a tick; then automatic limits move. */
-	void Evict(const std::vector<int32_t> &limits_before)
+	void Evict()
 	{
 		for (QueryHandle handle = 0; handle < policy_->max_queries(); handle++) {
 			ShadowQuery &query = At(handle);
@@ -353,17 +468,52 @@ class Shadow {
 				continue;
 			GiveSlots(query);
 			query.express = false;
-			query.held = std::min(query.wanted_slots, limits_before[static_cast<size_t>(query.queue)]);
-			queues[query.queue].slots_used += query.held;
+			TakeSlots(handle, true);
 			queues[query.queue].evicted++;
 		}
+	}
+
+	/* After the evictions of a tick and before its dispatch: whether the limit of the pool moved as it should. */
+	void PoolMoved(double saturation)
+	{
+		const int32_t before = pool;
+		const int32_t least = std::max(2, config.processors);
+		bool wanted = false;
+		for (const ShadowQuery *head : Heads())
+			wanted = wanted || (head != nullptr && head->priority != Priority::kCritical && Automatic(head->queue) &&
+								   !Paused(head->queue) && !SlotFree(*head));
+		const int32_t after = policy_->pool_slots();
+		num_pool_moves += after != before ? 1 : 0;
+		int32_t due_least = before, due_most = before;
+		if (config.total_slots == 0 && saturation > 1.1 && Held(true) + Held(false) <= before)
+			due_least = due_most = std::max(least, before / 2);
+		else if (config.total_slots == 0 && saturation >= 0 && saturation < 1.0 && wanted) {
+			due_least = std::min(before + 1, 16 * config.processors);
+			due_most = std::min(before + std::max(1, before / 4), 16 * config.processors);
+		}
+		if (after < due_least || after > due_most)
+			Complain("the pool moved from " + Pair(before, after) + " at a saturation of " + std::to_string(saturation));
+		pool = after;
+	}
+
+	/* The first by key of each queue and level. */
+	std::vector<const ShadowQuery *> Heads(bool without_stopped = false) const
+	{
+		std::vector<const ShadowQuery *> heads(static_cast<size_t>(kMaxQueues * kNumPriorities), nullptr);
+		for (const ShadowQuery &query : queries) {
+			if (query.state != QueryState::kQueued || (without_stopped && Stopped(query)))
+				continue;
+			const ShadowQuery *&head = heads[static_cast<size_t>(query.queue * kNumPriorities + static_cast<int>(query.priority))];
+			if (head == nullptr || Key(query) < Key(*head))
+				head = &query;
+		}
+		return heads;
 	}
 
 	/* Work conservation: if nobody starved holds room back, the head of a list that has room does not wait. */
 	void CheckNobodyWaitsForNothing()
 	{
 		bool held_back = false;
-		std::vector<const ShadowQuery *> heads(static_cast<size_t>(kMaxQueues * kNumPriorities), nullptr);
 		for (QueryHandle handle = 0; handle < policy_->max_queries(); handle++) {
 			const ShadowQuery &query = At(handle);
 			if (query.state != QueryState::kQueued)
@@ -372,22 +522,21 @@ class Shadow {
 			held_back = held_back || reason == WaitReason::kPassing;
 			if (reason == WaitReason::kPressure && pressure != Pressure::kNoAdmission && unavailable_kb == 0)
 				Complain("waits for pressure that is not there");
-			if (Stopped(query)) {
-				num_stopped++;
-				continue;
-			}
-			const ShadowQuery *&head = heads[static_cast<size_t>(query.queue * kNumPriorities + static_cast<int>(query.priority))];
-			if (head == nullptr || Key(query) < Key(*head))
-				head = &query;
+			if ((reason == WaitReason::kPaused) != Paused(query.queue))
+				Complain("waits for a pause that is not there, or for something else in a paused queue");
+			num_stopped += Stopped(query) ? 1 : 0;
 		}
 		num_held_back += held_back ? 1 : 0;
-		for (const ShadowQuery *head : heads) {
-			if (head != nullptr && !held_back && (head->priority == Priority::kCritical || SlotFree(*head)) &&
+		for (const ShadowQuery *head : Heads(true)) {
+			if (head == nullptr || Paused(head->queue))
+				continue;
+			num_guarded += SlotFree(*head, false) && !SlotFree(*head) ? 1 : 0;
+			if (!held_back && (head->priority == Priority::kCritical || SlotFree(*head)) &&
 				MemoryFits(*head, true))
 				Complain("waits although there is room: queue " + std::to_string(head->queue) + ", priority " +
 						 std::to_string(static_cast<int>(head->priority)) + ", slots " + std::to_string(head->wanted_slots) +
 						 ", kB " + std::to_string(Demand(*head)) + "; used slots " +
-						 Pair(queues[head->queue].slots_used, Limit(head->queue)) + ", kB " +
+						 Pair(queues[head->queue].slots_used, SlotsNeeded(*head)) + ", pool " + Pair(Held(true), PoolRoom()) + ", kB " +
 						 Pair(reserved_kb_, config.budget_kb));
 		}
 	}
@@ -429,6 +578,9 @@ class Shadow {
 			active += mine.running + mine.returned + mine.queued;
 			queued += mine.queued;
 		}
+		if (pool != policy_->pool_slots() || policy_->pool_used() != Held(true) + Held(false))
+			Complain("the pool differs: " + Pair(pool, policy_->pool_slots()) + ", used " +
+					 Pair(Held(true) + Held(false), policy_->pool_used()));
 		if (num_grown != policy_->num_grown() || num_growth_refused != policy_->num_growth_refused())
 			Complain("the counters of growth differ");
 		if (pressure != policy_->pressure() || unavailable_kb != policy_->unavailable_kb() ||
@@ -443,6 +595,7 @@ class Shadow {
 	{
 		const PolicyConfig before = config;
 		config = policy_->config();
+		pool = policy_->pool_slots();
 		ShadowQueue old[kMaxQueues];
 		int target[kMaxQueues] = {};
 		for (int i = 0; i < kMaxQueues; i++) {
@@ -474,6 +627,7 @@ class Shadow {
 			query.queue = target[query.queue];
 			ShadowQueue &queue = queues[query.queue];
 			queue.queued += query.state == QueryState::kQueued ? 1 : 0;
+			queue.waiting_slots += query.state == QueryState::kQueued ? query.wanted_slots : 0;
 			queue.running += query.state == QueryState::kRunning ? 1 : 0;
 			queue.returned += query.state == QueryState::kReturned ? 1 : 0;
 			queue.express += query.state == QueryState::kRunning && query.express ? 1 : 0;
@@ -482,11 +636,33 @@ class Shadow {
 		}
 	}
 
+	/* By somebody's wish to another queue or level. */
+	void Moved(QueryHandle handle, int queue, Priority priority)
+	{
+		ShadowQuery &query = At(handle);
+		const bool queued = query.state == QueryState::kQueued;
+		const bool running = query.state == QueryState::kRunning;
+		query.moved = true;
+		query.priority = priority;
+		for (const int sign : {-1, 1}) {
+			ShadowQueue &books = queues[query.queue];
+			books.queued += queued ? sign : 0;
+			books.waiting_slots += queued ? sign * query.wanted_slots : 0;
+			books.running += running ? sign : 0;
+			books.returned += query.state == QueryState::kReturned ? sign : 0;
+			books.express += running && query.express ? sign : 0;
+			books.slots_used += sign * query.held;
+			books.reserved_kb += sign * query.reserved_kb;
+			query.queue = queue;
+		}
+	}
+
 	void AddReserved(QueryHandle handle, int64_t change_kb)
 	{
 		At(handle).reserved_kb += change_kb;
 		queues[At(handle).queue].reserved_kb += change_kb;
 		reserved_kb_ += change_kb;
+		used_kb += used_kb >= 0 ? std::max<int64_t>(0, change_kb) : 0;
 	}
 
 	int64_t reserved_kb() const { return reserved_kb_; }

@@ -10,9 +10,11 @@
  * came too long ago, becomes a claimant: its queue starts nobody else, and if
  * it is the budget that lacks, nobody else takes memory from it anywhere
  * (except a small share for the express lane). Critical queries heed only the
- * claim to the budget. A claimant for the budget also
+ * claim to the budget. If it is the pool of slots that lacks, no other automatic
+ * queue starts anybody. A claimant for the budget or the pool also
  * takes what is held back as guarantee of others, else it might never start.
  * A claim rests while pressure stops the claimant: whoever may start goes on.
+ * Paused queues are passed over: nobody's turn comes there.
  */
 #include "core/decide/policy.hpp"
 
@@ -62,8 +64,9 @@ void Policy::Start(QueryHandle handle, Lane lane, bool forced) noexcept
 		counters.num_express++;
 		express_kb_ += entry.memory_kb;
 	} else if (lane == Lane::kNormal) {
-		entry.held = SlotsNeeded(entry);
-		counters.slots_used += entry.held;
+		TakeSlots(entry);
+	} else if (lane == Lane::kSuperuser) {
+		num_superusers_++;
 	}
 	if (forced) {
 		entry.flags |= kForcedFlag;
@@ -76,9 +79,9 @@ void Policy::Start(QueryHandle handle, Lane lane, bool forced) noexcept
 void Policy::StartQueued(QueryHandle handle, bool over_limits, bool tell) noexcept
 {
 	Entry &entry = entries()[handle];
-	bool forced = !SlotFree(entry);     /* in order, that is a critical one */
+	bool forced = !SlotInTurn(handle);  /* in order, that is a critical one */
 	if (over_limits)
-		forced = forced || Stopped(entry) || !ShareFits(entry) || !BudgetFits(entry, Lane::kNormal, true);
+		forced = !SlotFree(entry) || Paused(entry) || Stopped(entry) || !ShareFits(entry) || !BudgetFits(entry, Lane::kNormal, true);
 	Dequeue(handle);
 	Start(handle, Lane::kNormal, forced);
 	if (tell) {
@@ -87,13 +90,22 @@ void Policy::StartQueued(QueryHandle handle, bool over_limits, bool tell) noexce
 	}
 }
 
-void Policy::Claim(QueryHandle handle, bool budget) noexcept
+void Policy::Claim(QueryHandle handle, bool budget, bool pool) noexcept
 {
 	QueueState &queue = queues_[entries()[handle].queue];
 	if (queue.claimant == kNoQuery)
 		queue.claimant = handle;
 	if (budget && claimant_ == kNoQuery && queue.claimant == handle)
 		claimant_ = handle;
+	if (pool && pool_claimant_ == kNoQuery && queue.claimant == handle)
+		pool_claimant_ = handle;
+}
+
+/* A slot for one whose turn has come; a claimant of the pool has it before those it is guaranteed to. */
+bool Policy::SlotInTurn(QueryHandle handle) const noexcept
+{
+	const Entry &entry = entries()[handle];
+	return SlotFree(entry) || (pool_claimant_ == handle && PoolFits(queues_[entry.queue], SlotsNeeded(entry), false));
 }
 
 /* The turn of this query has come. True if it started; else it is added to those that are passed by the next that starts. */
@@ -109,19 +121,25 @@ bool Policy::TryStart(QueryHandle handle, Scan &scan) noexcept
 		return false;
 	}
 
-	const bool slot = entry.priority == Priority::kCritical || SlotFree(entry);
+	const bool critical = entry.priority == Priority::kCritical;
+	if (!critical && queues_[entry.queue].automatic != 0 && pool_claimant_ != handle && PoolHeeded()) {
+		entry.reason = WaitReason::kPassing;
+		return false;
+	}
+	bool slot = critical || SlotInTurn(handle);
 	const bool share = ShareFits(entry);
 	bool fits = slot && share && BudgetFits(entry, Lane::kNormal, claimant_ != handle);
 	if (!fits) {
-		entry.reason = slot ? WaitReason::kMemory : WaitReason::kSlot;
+		entry.reason = slot ? WaitReason::kMemory : SlotReasonOf(entry);
 		if (entry.since_ms == policy::kNever)
 			entry.since_ms = clock_ms_;
 		if (entry.passed >= kMaxPassed || clock_ms_ - entry.since_ms >= kMaxPassedMs) {
-			Claim(handle, slot && !BudgetFits(entry, Lane::kNormal, true));
-			fits = claimant_ == handle && slot && share && BudgetFits(entry, Lane::kNormal, false);
+			Claim(handle, slot && !BudgetFits(entry, Lane::kNormal, true), !slot && entry.reason == WaitReason::kPool);
+			slot = critical || SlotInTurn(handle);
+			fits = slot && share && BudgetFits(entry, Lane::kNormal, claimant_ != handle);
 		}
 	}
-	if (fits && claimant_ != handle && StartsLater(entry, scan.beside)) {
+	if (fits && claimant_ != handle && pool_claimant_ != handle && StartsLater(entry, scan.beside)) {
 		fits = false;
 		entry.reason = WaitReason::kLater;
 		if (entry.since_ms == policy::kNever)
@@ -154,6 +172,7 @@ bool Policy::StartFromLevel(int level, Scan &scan) noexcept
 	const Entry *const table = entries();
 	const bool critical = level == static_cast<int>(Priority::kCritical);
 	const bool stopped = !critical && MemoryStopped();
+	const bool pool_claimed = PoolHeeded();
 	QueryHandle cursor[kMaxQueues];
 	uint8_t seen[kMaxQueues];
 	uint64_t open = 0;
@@ -164,8 +183,17 @@ bool Policy::StartFromLevel(int level, Scan &scan) noexcept
 		const int index = std::countr_zero(rest);
 		const QueueState &queue = queues_[index];
 		seen[index] = 0;
-		if (!critical && queue.counters.slots_used >= queue.counters.slots)
+		if (queue.paused != 0)
 			continue;
+		if (!critical && queue.automatic == 0 && queue.counters.slots_used >= queue.counters.slots)
+			continue;
+		if (!critical && queue.automatic != 0) {
+			if (!PoolFits(queue, 1, false) || (pool_claimed && table[pool_claimant_].queue != index))
+				continue;
+			/* Its turn comes, and may lead to a claim, although all that is left is guaranteed to others; but nobody behind it fits either. */
+			if (!PoolFits(queue, 1, true))
+				seen[index] = policy::kLookAhead;
+		}
 		if (!critical && Heeded(queue.claimant)) {
 			if (static_cast<int>(table[queue.claimant].priority) != level)
 				continue;
@@ -202,12 +230,25 @@ bool Policy::StartNext() noexcept
 	scan.Clear();
 	if (Heeded(claimant_)) {
 		const Entry &entry = entries()[claimant_];
-		const bool slot = entry.priority == Priority::kCritical || SlotFree(entry);
 		if (BudgetFits(entry, Lane::kNormal, false)) {
-			if (slot && ShareFits(entry))
-				return TryStart(claimant_, scan);
-			claimant_ = kNoQuery;   /* it is something of its queue that lacks: keeping memory free would help nobody */
+			const bool slot = entry.priority == Priority::kCritical || SlotInTurn(claimant_);
+			if (slot && ShareFits(entry)) {
+				if (TryStart(claimant_, scan))
+					return true;
+			} else if (slot || claimant_ != pool_claimant_)
+				claimant_ = kNoQuery;   /* it is something of its queue that lacks: keeping memory free would help nobody */
 		}
+	}
+	if (PoolHeeded() && pool_claimant_ != claimant_) {
+		const Entry &entry = entries()[pool_claimant_];
+		const int32_t wanted = SlotsNeeded(entry);
+		if (PoolFits(queues_[entry.queue], wanted, false)) {
+			if (TryStart(pool_claimant_, scan))
+				return true;
+			if (pool_claimant_ != claimant_)
+				pool_claimant_ = kNoQuery;  /* as above; but it may have claimed the memory that it lacks */
+		} else if (SlotReasonOf(entry) != WaitReason::kPool)
+			pool_claimant_ = kNoQuery;
 	}
 
 	if (Heeded(claimant_) && num_without_memory_ == 0)

@@ -27,6 +27,8 @@ void Sanitize(PolicyConfig &config) noexcept
 	config.max_wait_ms = config.max_wait_ms > 0 ? std::min(config.max_wait_ms, policy::kMaxStepMs) : 0;
 	config.express_floor_ms = config.express_floor_ms > 0 ? std::min(config.express_floor_ms, policy::kMaxStepMs) : 0;
 	config.processors = std::clamp(config.processors, 1, policy::kMaxProcessors);
+	config.total_slots = std::clamp(config.total_slots, 0, policy::kMaxSlots);
+	config.superuser_slots = std::clamp(config.superuser_slots, 0, policy::kMaxSlots);
 	config.num_queues = std::clamp(config.num_queues, 1, kMaxQueues);
 	config.express_share = config.express_floor_ms > 0 && config.express_share > 0 ? std::min(config.express_share, 0.5) : 0.0;
 	config.queues[0].in_use = true;
@@ -38,8 +40,16 @@ void Sanitize(PolicyConfig &config) noexcept
 		if (!(limits.max_memory_share > 0 && limits.max_memory_share <= 1))
 			limits.max_memory_share = 1;
 		limits.max_memory_share = std::max(limits.max_memory_share, limits.memory_share);
+		limits.slot_share = limits.slot_share > 0 ? std::min(limits.slot_share, 1.0f) : 0.0f;
+		if (!(limits.max_slot_share > 0 && limits.max_slot_share <= 1))
+			limits.max_slot_share = 1;
+		limits.max_slot_share = std::max(limits.max_slot_share, limits.slot_share);
+		if (limits.intake > Intake::kDraining)
+			limits.intake = Intake::kOpen;
 		if (!(limits.queue_timeout_ms > 0))
 			limits.queue_timeout_ms = 0;
+		if (!(limits.max_execution_ms > 0))
+			limits.max_execution_ms = 0;
 	}
 	for (int i = config.num_queues; i < kMaxQueues; i++)
 		config.queues[i] = QueueLimits{};
@@ -87,6 +97,8 @@ Policy *Policy::Init(std::span<std::byte> memory, int32_t max_queries, const Pol
 	policy->free_ = kNoQuery;
 	policy->untaken_ = EntryList{kNoQuery, kNoQuery, 0};
 	policy->claimant_ = kNoQuery;
+	policy->pool_claimant_ = kNoQuery;
+	policy->used_kb_ = -1;
 	policy->time_weight_ = 1;
 	policy->correction_ = 1;
 	policy->InitPreemption();
@@ -119,15 +131,9 @@ void Policy::SetLimits(int index, double guarantee_scale) noexcept
 	queue.max_kb = static_cast<int64_t>(budget * static_cast<double>(limits.max_memory_share));
 	queue.query_cap_kb = std::min(queue.max_kb, static_cast<int64_t>(budget * kMaxQueryShare));
 
-	/* An automatic limit that was learned stays. */
-	const bool was_automatic = queue.automatic != 0;
 	queue.automatic = limits.max_slots == 0 ? 1 : 0;
-	if (queue.automatic == 0)
-		queue.counters.slots = limits.max_slots;
-	else {
-		const int32_t wish = was_automatic ? queue.counters.slots : policy::kStartPerProcessor * config_.processors;
-		queue.counters.slots = std::clamp(wish, LeastSlots(), MostSlots());
-	}
+	queue.paused = limits.intake == Intake::kPaused ? 1 : 0;
+	queue.counters.slots = limits.max_slots;
 }
 
 /* Rebuilds everything that depends on the configuration from the entries. Starts nobody. */
@@ -136,6 +142,7 @@ void Policy::Adopt(const PolicyConfig &config) noexcept
 	int moved_to[kMaxQueues] = {};
 	QueueState before[kMaxQueues];
 	const int num_before = config_.num_queues;
+	const bool was_automatic = config_.total_slots == 0;
 	PolicyConfig after = config;
 
 	Sanitize(after);
@@ -156,7 +163,6 @@ void Policy::Adopt(const PolicyConfig &config) noexcept
 		if (before[i].in_use == 0 || (i != target && target_stays) || (i != 0 && target == 0))
 			continue;
 		QueueState &queue = queues_[target];
-		queue.automatic = before[i].automatic;
 		queue.counters = before[i].counters;
 		queue.counters.slots_used = 0;
 		queue.counters.num_running = 0;
@@ -170,9 +176,14 @@ void Policy::Adopt(const PolicyConfig &config) noexcept
 	budget_kb_ = config_.budget_kb;
 	normal_kb_ = budget_kb_ - static_cast<int64_t>(static_cast<double>(budget_kb_) * config_.express_share);
 	claimant_ = kNoQuery;
+	pool_claimant_ = kNoQuery;
 	num_queued_ = 0;
 	num_without_memory_ = 0;
 	withheld_kb_ = 0;
+	lendable_kb_ = 0;
+	withheld_slots_ = 0;
+	automatic_used_ = 0;
+	fixed_used_ = 0;
 	double guarantees = 0;
 	for (int i = 0; i < config_.num_queues; i++)
 		guarantees += config_.queues[i].in_use ? static_cast<double>(config_.queues[i].memory_share) : 0;
@@ -184,15 +195,7 @@ void Policy::Adopt(const PolicyConfig &config) noexcept
 		if (entry.state != QueryState::kRunning && entry.state != QueryState::kReturned)
 			continue;
 		entry.queue = static_cast<uint8_t>(moved_to[entry.queue]);
-		QueueCounters &counters = queues_[entry.queue].counters;
-		counters.reserved_kb += entry.memory_kb;
-		counters.slots_used += entry.held;
-		if (entry.state == QueryState::kReturned)
-			counters.num_returned++;
-		else {
-			counters.num_running++;
-			counters.num_express += entry.lane == Lane::kExpress ? 1 : 0;
-		}
+		Count(entry, 1);
 	}
 
 	/* Waiting queries, list by list in their order, so that each finds its place near the tail. */
@@ -212,8 +215,7 @@ void Policy::Adopt(const PolicyConfig &config) noexcept
 
 	/* A smaller budget does not take memory from those who have it: the excess is booked as forced. */
 	forced_kb_ = std::max<int64_t>(0, reserved_kb_ - budget_kb_);
-	for (int i = 0; i < config_.num_queues; i++)
-		UpdateWithheld(i);
+	ConfigurePool(was_automatic);
 	UpdateCutoff();
 }
 

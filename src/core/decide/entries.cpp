@@ -66,7 +66,7 @@ void Policy::Remove(EntryList &list, QueryHandle handle) noexcept
 }
 
 /* Keys grow with arrival, so the place of a newcomer is near the tail: search from there. Equal keys keep their order. */
-void Policy::Enqueue(QueryHandle handle) noexcept
+void Policy::Link(QueryHandle handle) noexcept
 {
 	Entry *const table = entries();
 	Entry &entry = table[handle];
@@ -88,18 +88,24 @@ void Policy::Enqueue(QueryHandle handle) noexcept
 		list.length++;
 	}
 
-	entry.state = QueryState::kQueued;
 	if (levels_[level].queues == 0)
 		LevelBecomesBusy(level);
 	levels_[level].queues |= uint64_t{1} << entry.queue;
 	queue.counters.num_queued++;
+	queue.waiting_slots += entry.slots;
 	num_queued_++;
 	num_without_memory_ += Wanted(entry) == 0 ? 1 : 0;
 	UpdateWithheld(entry.queue);
 }
 
-/* The caller gives the entry its next state. Ends the wait: adds it up, and drops a claim. */
-void Policy::Dequeue(QueryHandle handle) noexcept
+void Policy::Enqueue(QueryHandle handle) noexcept
+{
+	entries()[handle].state = QueryState::kQueued;
+	Link(handle);
+}
+
+/* Out of its list, with its claims. The wait goes on: it is linked again elsewhere, or Dequeue() ends it. */
+void Policy::Unlink(QueryHandle handle) noexcept
 {
 	Entry &entry = entries()[handle];
 	const int level = static_cast<int>(entry.priority);
@@ -112,14 +118,24 @@ void Policy::Dequeue(QueryHandle handle) noexcept
 		queue.claimant = kNoQuery;
 	if (claimant_ == handle)
 		claimant_ = kNoQuery;
+	if (pool_claimant_ == handle)
+		pool_claimant_ = kNoQuery;
 	queue.counters.num_queued--;
-	queue.counters.total_queue_ms += clock_ms_ - entry.queued_ms;
-	entry.waited_ms += clock_ms_ - entry.queued_ms;
-	entry.queued_ms = clock_ms_;
+	queue.waiting_slots -= entry.slots;
 	Part(handle);
 	num_queued_--;
 	num_without_memory_ -= Wanted(entry) == 0 ? 1 : 0;
 	UpdateWithheld(entry.queue);
+}
+
+/* The caller gives the entry its next state. */
+void Policy::Dequeue(QueryHandle handle) noexcept
+{
+	Unlink(handle);
+	Entry &entry = entries()[handle];
+	queues_[entry.queue].counters.total_queue_ms += clock_ms_ - entry.queued_ms;
+	entry.waited_ms += clock_ms_ - entry.queued_ms;
+	entry.queued_ms = clock_ms_;
 }
 
 void Policy::DropUntaken(QueryHandle handle) noexcept

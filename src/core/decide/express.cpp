@@ -34,7 +34,7 @@ constexpr double kMaxWeight = 1e6;
 
 bool Policy::ExpressFits(const Entry &entry, double time_upper_ms) const noexcept
 {
-	if (!(time_upper_ms > 0 && time_upper_ms < cutoff_ms_))
+	if (!(time_upper_ms > 0 && time_upper_ms < cutoff_ms_) || Paused(entry))
 		return false;
 	if (entry.memory_kb == 0)
 		return true;
@@ -66,8 +66,7 @@ void Policy::Evict(Entry &entry) noexcept
 	express_kb_ -= entry.memory_kb;
 	if (entry.state != QueryState::kRunning)
 		return;
-	entry.held = SlotsNeeded(entry);
-	counters.slots_used += entry.held;
+	TakeSlots(entry);
 	counters.num_express--;
 	num_holders_ += HoldsMemory(entry) ? 1 : 0;
 	CountRestartable(entry, 1);

@@ -28,6 +28,8 @@ struct Policy::Recount {
 	int32_t num_holders;
 	int32_t num_victims;
 	int32_t restartable[kNumPriorities];
+	int32_t num_superusers;
+	int64_t waiting_slots[kMaxQueues];
 };
 
 /* Sizes, limits, clock: what the other checks build on. */
@@ -72,17 +74,48 @@ const char *Policy::CheckFixed() const noexcept
 		const QueueState &queue = queues_[i];
 		if (queue.in_use > 1 || queue.automatic > 1)
 			return "a flag of a queue is neither 0 nor 1";
-		if (queue.counters.slots < 1)
-			return "a queue has no slot";
-		if (queue.automatic != 0 && (queue.counters.slots < LeastSlots() || queue.counters.slots > MostSlots()))
-			return "an automatic slot limit is out of its span";
-		if (queue.automatic == 0 && queue.counters.slots != config_.queues[i].max_slots)
+		if (queue.counters.slots != config_.queues[i].max_slots || (queue.automatic != 0) != (config_.queues[i].max_slots == 0))
 			return "a fixed slot limit is not that of the configuration";
+		if (queue.paused != (config_.queues[i].intake == Intake::kPaused ? 1 : 0))
+			return "a queue is paused, or not, against the configuration";
 		if (queue.guarantee_kb < 0 || queue.guarantee_kb > queue.max_kb || queue.max_kb > budget_kb_ || queue.max_kb < 0)
 			return "the share of a queue is out of range";
 		if (queue.query_cap_kb != std::min(queue.max_kb, static_cast<int64_t>(static_cast<double>(budget_kb_) * kMaxQueryShare)))
 			return "the cap of a single query is wrong";
 	}
+	return CheckPool();
+}
+
+/* The limit of the pool and the parts of it. */
+const char *Policy::CheckPool() const noexcept
+{
+	if (config_.total_slots > 0 ? pool_slots_ != config_.total_slots : pool_slots_ < LeastSlots() || pool_slots_ > MostSlots())
+		return "the limit of the pool is out of its span";
+	if (ceiling_ < 0 || ceiling_ > MostSlots())
+		return "the limit at which the machine was full is out of its span";
+	if (pool_claimant_ < kNoQuery || pool_claimant_ >= max_queries_)
+		return "the claimant of the pool is out of range";
+	if (num_slot_changes_ == 0 || slot_changes_[(num_slot_changes_ - 1) % kMaxSlotChanges].after != pool_slots_)
+		return "the last change of the pool is not the last one kept";
+	if (used_kb_ < -1 || used_kb_ > policy::kMaxMemoryKb)
+		return "the memory in use is out of range";
+	int64_t guaranteed = 0;
+	int num_guaranteed = 0;
+	for (int i = 0; i < config_.num_queues; i++) {
+		const QueueState &queue = queues_[i];
+		if (queue.automatic == 0) {
+			if (queue.guaranteed_slots != 0 || queue.most_slots != 0 || queue.withheld_slots != 0)
+				return "a queue with slots of its own has a part of the pool";
+			continue;
+		}
+		if (queue.most_slots < 1 || queue.most_slots > pool_slots_ || queue.guaranteed_slots < 0 ||
+			queue.guaranteed_slots > queue.most_slots || (queue.guaranteed_slots > 0) != (config_.queues[i].slot_share > 0))
+			return "the part of a queue in the pool is out of range";
+		guaranteed += queue.in_use != 0 ? queue.guaranteed_slots : 0;
+		num_guaranteed += queue.in_use != 0 && queue.guaranteed_slots > 0 ? 1 : 0;
+	}
+	if (guaranteed > std::max<int64_t>(pool_slots_, 0) + num_guaranteed)
+		return "more of the pool is guaranteed than there is";
 	return nullptr;
 }
 
@@ -112,7 +145,7 @@ const char *Policy::CheckEntries(Recount &recount) const noexcept
 {
 	for (QueryHandle handle = 0; handle < max_queries_; handle++) {
 		const Entry &entry = entries()[handle];
-		if (entry.state > QueryState::kReturned || entry.lane > Lane::kMaintenance || entry.priority >= Priority::kNumPriorities ||
+		if (entry.state > QueryState::kReturned || entry.lane > Lane::kSuperuser || entry.priority >= Priority::kNumPriorities ||
 			entry.reason > WaitReason::kLater || entry.flags > 127)
 			return "an entry has an unknown state";
 		if (entry.previous < kNoQuery || entry.previous >= max_queries_ || entry.next < kNoQuery || entry.next >= max_queries_)
@@ -147,6 +180,7 @@ const char *Policy::CheckEntries(Recount &recount) const noexcept
 			recount.num_queued++;
 			recount.num_without_memory += Wanted(entry) == 0 ? 1 : 0;
 			counters.num_queued++;
+			recount.waiting_slots[entry.queue] += entry.slots;
 			recount.num_waiting[entry.queue][static_cast<int>(entry.priority)]++;
 			continue;
 		}
@@ -155,8 +189,8 @@ const char *Policy::CheckEntries(Recount &recount) const noexcept
 		recount.reserved_kb += entry.memory_kb;
 		counters.reserved_kb += entry.memory_kb;
 		counters.slots_used += entry.held;
-		if (entry.lane == Lane::kMaintenance && (untaken || (entry.flags & kForcedFlag) != 0))
-			return "maintenance was forced, or has waited";
+		if ((entry.lane == Lane::kMaintenance || entry.lane == Lane::kSuperuser) && (untaken || (entry.flags & kForcedFlag) != 0))
+			return "one in a lane without slots was forced, or has waited";
 		if (entry.lane == Lane::kExpress)
 			recount.express_kb += entry.memory_kb;
 		if (entry.state == QueryState::kReturned)
@@ -164,6 +198,7 @@ const char *Policy::CheckEntries(Recount &recount) const noexcept
 		else {
 			counters.num_running++;
 			counters.num_express += entry.lane == Lane::kExpress ? 1 : 0;
+			recount.num_superusers += entry.lane == Lane::kSuperuser ? 1 : 0;
 		}
 	}
 	return nullptr;
@@ -244,12 +279,15 @@ const char *Policy::CheckQueues(const Recount &recount) const noexcept
 	}
 	if (recount.num_holders != num_holders_)
 		return "the number of queries that run with memory is wrong";
+	if (recount.num_superusers != num_superusers_)
+		return "the number of superusers in their lane is wrong";
 	if (recount.reserved_kb != reserved_kb_ || recount.express_kb != express_kb_)
 		return "reservations do not add up";
 	if (forced_kb_ != std::max<int64_t>(0, reserved_kb_ - budget_kb_))
 		return "more is reserved than the budget and what was forced";
 
-	int64_t withheld_kb = 0;
+	int64_t withheld_kb = 0, lendable_kb = 0;
+	int32_t withheld_slots = 0, automatic_used = 0, fixed_used = 0;
 	for (int i = 0; i < config_.num_queues; i++) {
 		const QueueState &queue = queues_[i];
 		const QueueCounters &have = queue.counters;
@@ -267,17 +305,34 @@ const char *Policy::CheckQueues(const Recount &recount) const noexcept
 			if (queue.waiting[level].length != recount.num_waiting[i][level])
 				return "a waiting query is in no list";
 		}
-		const bool active = have.num_running + have.num_returned + have.num_queued > 0;
+		(queue.automatic != 0 ? automatic_used : fixed_used) += counted.slots_used;
+		if (queue.waiting_slots != recount.waiting_slots[i])
+			return "the slots that a queue waits for do not add up";
+		const bool waiting = queue.paused == 0 && have.num_queued > 0;
+		const int64_t unused_slots = std::max(0, queue.guaranteed_slots - have.slots_used);
+		if (queue.withheld_slots != (waiting ? std::min(unused_slots, queue.waiting_slots) : 0))
+			return "the withheld slots of a queue are wrong";
+		withheld_slots += queue.withheld_slots;
+		const bool active = have.num_running + have.num_returned > 0 || waiting;
 		if (queue.withheld_kb != (active ? std::max<int64_t>(0, queue.guarantee_kb - have.reserved_kb) : 0))
 			return "the withheld guarantee of a queue is wrong";
 		withheld_kb += queue.withheld_kb;
+		if (queue.lendable_kb != (waiting && (queue.automatic != 0 || have.slots_used < have.slots) ? 0 : queue.withheld_kb))
+			return "the lendable guarantee of a queue is wrong";
+		lendable_kb += queue.lendable_kb;
 		if (queue.claimant != kNoQuery &&
 			(queue.claimant < 0 || queue.claimant >= max_queries_ || entries()[queue.claimant].state != QueryState::kQueued ||
 				entries()[queue.claimant].queue != i))
 			return "the claimant of a queue does not wait in it";
 	}
-	if (withheld_kb != withheld_kb_)
+	if (withheld_kb != withheld_kb_ || lendable_kb != lendable_kb_ || withheld_slots != withheld_slots_)
 		return "withheld guarantees do not add up";
+	if (automatic_used != automatic_used_ || fixed_used != fixed_used_)
+		return "what is used of the pool does not add up";
+	if (pool_claimant_ != kNoQuery &&
+		(entries()[pool_claimant_].state != QueryState::kQueued ||
+			queues_[entries()[pool_claimant_].queue].claimant != pool_claimant_ || queues_[entries()[pool_claimant_].queue].automatic == 0))
+		return "the claimant of the pool does not claim its queue";
 	if (claimant_ != kNoQuery &&
 		(entries()[claimant_].state != QueryState::kQueued ||
 			queues_[entries()[claimant_].queue].claimant != claimant_))

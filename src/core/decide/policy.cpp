@@ -7,8 +7,9 @@
  *     entries.cpp      table and lists         room.hpp, .cpp   room and accounts of memory
  *     admission.cpp    order, passing          priorities.cpp   stride scheduling
  *     express.cpp      the express lane        growth.cpp       growth, pressure, maintenance
- *     slots.cpp        automatic limits        configure.cpp    Init and Configure
- *     preempt.cpp      giving way             later.cpp        now or later
+ *     slots.cpp        the pool of slots       configure.cpp    Init and Configure
+ *     preempt.cpp      giving way              later.cpp        now or later
+ *     control.cpp      what a user may change of a query, superusers' lane
  *     view.cpp         what others may see     invariants.cpp   CheckInvariants
  *
  * Handles that are out of range, free or in the wrong state are ignored.
@@ -36,6 +37,8 @@ double Policy::Advance(double now_ms) noexcept
 		started_ = 1;
 		clock_ms_ = std::clamp(now_ms, -1e14, 1e14);
 		offset_ms_ = clock_ms_ - now_ms;
+		for (uint32_t i = 0; i < std::min<uint32_t>(num_slot_changes_, kMaxSlotChanges); i++)
+			slot_changes_[i].at_ms = clock_ms_;     /* what was configured before there was a time */
 		return clock_ms_;
 	}
 	double time = now_ms + offset_ms_;
@@ -98,8 +101,12 @@ Decision Policy::Arrive(const QueryRequest &request, double now_ms) noexcept
 		Start(handle, Lane::kExpress, false);
 		return Admitted(handle);
 	}
+	if (request.superuser_lane && SuperuserStarts(handle, request.may_wait)) {
+		Dispatch();
+		return Admitted(handle);
+	}
 	if (!request.may_wait) {
-		const bool room = SlotFree(entry) && !Stopped(entry) && ShareFits(entry) && BudgetFits(entry, Lane::kNormal, true);
+		const bool room = RoomNow(entry);
 		Start(handle, Lane::kNormal, !room);
 		DispatchIfStopped();
 		return Admitted(handle);
@@ -147,9 +154,9 @@ void Policy::Release(QueryHandle handle) noexcept
 		counters.num_returned--;
 	else {
 		counters.num_running--;
-		counters.slots_used -= entry.held;
-		if (entry.lane == Lane::kExpress)
-			counters.num_express--;
+		GiveSlots(entry);
+		counters.num_express -= entry.lane == Lane::kExpress ? 1 : 0;
+		num_superusers_ -= entry.lane == Lane::kSuperuser ? 1 : 0;
 	}
 	if (entry.lane == Lane::kExpress)
 		express_kb_ -= entry.memory_kb;
@@ -240,10 +247,9 @@ void Policy::Pause(QueryHandle handle, double now_ms) noexcept
 	entry.ran_ms += static_cast<float>(clock_ms_ - entry.since_ms);
 	counters.num_running--;
 	counters.num_returned++;
-	counters.slots_used -= entry.held;
-	entry.held = 0;
-	if (entry.lane == Lane::kExpress)
-		counters.num_express--;
+	counters.num_express -= entry.lane == Lane::kExpress ? 1 : 0;
+	num_superusers_ -= entry.lane == Lane::kSuperuser ? 1 : 0;
+	GiveSlots(entry);
 	Dispatch();
 }
 
@@ -261,14 +267,14 @@ void Policy::Resume(QueryHandle handle, double now_ms) noexcept
 	counters.num_returned--;
 	counters.num_running++;
 	counters.num_express += entry.lane == Lane::kExpress ? 1 : 0;
+	num_superusers_ += entry.lane == Lane::kSuperuser ? 1 : 0;
 	if (entry.lane != Lane::kNormal)
 		return;
 	if (!SlotFree(entry)) {
 		entry.flags |= kForcedFlag;
 		counters.num_forced++;
 	}
-	entry.held = SlotsNeeded(entry);
-	counters.slots_used += entry.held;
+	TakeSlots(entry);
 	DispatchIfStopped();
 }
 
@@ -287,15 +293,9 @@ void Policy::Reserve(QueryHandle handle, int64_t memory_kb, double now_ms) noexc
 
 void Policy::Tick(double now_ms, const Saturation &saturation) noexcept
 {
-	const double fullest = static_cast<double>(*std::max_element(saturation.of, saturation.of + kNumResources));
-
 	Advance(now_ms);
 	EvictOverrun();
-	for (int index = 0; index < config_.num_queues; index++) {
-		QueueState &queue = queues_[index];
-		if (queue.in_use != 0 && queue.automatic != 0)
-			queue.counters.slots = MoveLimit(queue, fullest);
-	}
+	MovePool(saturation);
 	for (QueryHandle handle = 0; num_queued_ > 0 && handle < max_queries_; handle++) {
 		const Entry &entry = entries()[handle];
 		if (entry.state == QueryState::kQueued &&

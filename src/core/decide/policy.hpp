@@ -201,7 +201,8 @@ struct QueryView {
 	bool evicted;               /* left the express lane by overrunning its cut-off */
 	bool may_wait;
 	int32_t queue;
-	int32_t slots;
+	int32_t slots;              /* wanted */
+	int32_t held;               /* in use by it now */
 	int32_t position;           /* 1 = next of its queue; 0 if not queued */
 	int32_t num_preempted;      /* how often it gave way */
 	bool restartable;
@@ -212,7 +213,7 @@ struct QueryView {
 };
 
 struct QueueCounters {
-	int32_t slots;              /* limit in force */
+	int32_t slots;              /* limit in force; of an automatic queue the most it may use now, however much of that it does */
 	int32_t slots_used;         /* by the normal lane alone */
 	int32_t num_running;        /* in every lane: express and maintenance too */
 	int32_t num_express;
@@ -373,16 +374,22 @@ class Policy {
 	};
 
 	struct QueueState {
-		QueueCounters counters;     /* counters.slots is the limit in force */
+		QueueCounters counters;     /* counters.slots is the fixed limit; 0 if automatic (view.cpp works it out) */
 		int64_t guarantee_kb;
 		int64_t max_kb;
 		int64_t query_cap_kb;       /* most that one query may reserve */
 		int64_t withheld_kb;        /* its part of withheld_kb_ */
+		int64_t lendable_kb;        /* of that, what nobody who waits could use now: its part of lendable_kb_ */
+		int64_t waiting_slots;      /* sum of what its waiting queries want */
+		int32_t guaranteed_slots;   /* of the pool; 0 unless automatic, as the next two */
+		int32_t most_slots;         /* at least 1 and the guaranteed ones */
+		int32_t withheld_slots;     /* its part of withheld_slots_ */
 		EntryList waiting[kNumPriorities];
 		QueryHandle claimant;       /* the starved query that its slots and share are kept for */
 		uint8_t in_use;
 		uint8_t automatic;
-		uint8_t padding[2];
+		uint8_t paused;
+		uint8_t padding[5];
 	};
 
 	/* One priority: stride scheduling's pass, and which queues have waiters in it. */
@@ -411,6 +418,8 @@ class Policy {
 	void Free(QueryHandle handle) noexcept;
 	void Append(EntryList &list, QueryHandle handle) noexcept;
 	void Remove(EntryList &list, QueryHandle handle) noexcept;
+	void Link(QueryHandle handle) noexcept;
+	void Unlink(QueryHandle handle) noexcept;
 	void Enqueue(QueryHandle handle) noexcept;
 	void Dequeue(QueryHandle handle) noexcept;
 	void DropUntaken(QueryHandle handle) noexcept;
@@ -418,6 +427,10 @@ class Policy {
 	double WaitedMs(const Entry &entry) const noexcept;
 	int32_t SlotsNeeded(const Entry &entry) const noexcept;
 	bool SlotFree(const Entry &entry) const noexcept;
+	bool Paused(const Entry &entry) const noexcept;
+	bool RoomNow(const Entry &entry) const noexcept;
+	int32_t PoolRoom() const noexcept;
+	bool PoolFits(const QueueState &queue, int32_t wanted, bool with_guarantees) const noexcept;
 	int64_t Wanted(const Entry &entry) const noexcept;
 	bool ShareFits(const Entry &entry) const noexcept;
 	bool BudgetFits(const Entry &entry, Lane lane, bool with_guarantees) const noexcept;
@@ -425,7 +438,10 @@ class Policy {
 	bool HoldsMemory(const Entry &entry) const noexcept;
 	bool MemoryStopped() const noexcept;
 	bool Stopped(const Entry &entry) const noexcept;
+	bool LoanFits(const QueueState &queue, int64_t wanted, int64_t limit_kb) const noexcept;
 	bool Heeded(QueryHandle claimant) const noexcept;
+	bool PoolHeeded() const noexcept;
+	WaitReason SlotReasonOf(const Entry &entry) const noexcept;
 	WaitReason ReasonOf(QueryHandle handle) const noexcept;
 	void UpdateWithheld(int queue) noexcept;
 	void ChangeReserved(int queue, int64_t change_kb, bool forced) noexcept;
@@ -433,7 +449,8 @@ class Policy {
 	/* admission.cpp */
 	void Start(QueryHandle handle, Lane lane, bool forced) noexcept;
 	void StartQueued(QueryHandle handle, bool forced, bool tell) noexcept;
-	void Claim(QueryHandle handle, bool budget) noexcept;
+	void Claim(QueryHandle handle, bool budget, bool pool) noexcept;
+	bool SlotInTurn(QueryHandle handle) const noexcept;
 	bool StartNext() noexcept;
 	struct Scan;
 	struct Beside;
@@ -480,14 +497,26 @@ class Policy {
 	int64_t RoomKb(const Entry &entry, int64_t limit_kb) const noexcept;
 	int64_t MaintenanceKb(const Entry &entry) const noexcept;
 	/* slots.cpp */
-	int32_t MoveLimit(const QueueState &queue, double saturation) const noexcept;
+	void TakeSlots(Entry &entry) noexcept;
+	void GiveSlots(Entry &entry) noexcept;
+	void ChangeSlots(int queue, int32_t change) noexcept;
+	void MovePool(const Saturation &saturation) noexcept;
+	int32_t GrownPool() const noexcept;
+	void SetPool(int32_t slots, SlotReason reason, Resource resource, float saturation) noexcept;
+	void ConfigurePool(bool was_automatic) noexcept;
+	void ShareOutPool() noexcept;
 	int32_t LeastSlots() const noexcept;
 	int32_t MostSlots() const noexcept;
-	bool SomebodyWaitsForSlot(const QueueState &queue) const noexcept;
+	int32_t SlotsNow(const QueueState &queue) const noexcept;
+	bool SomebodyWaitsForPool() const noexcept;
+	/* control.cpp */
+	void Count(const Entry &entry, int sign) noexcept;
+	bool SuperuserStarts(QueryHandle handle, bool may_wait) noexcept;
 	/* invariants.cpp */
 	struct Recount;
 	const char *CheckFixed() const noexcept;
 	const char *CheckGivingWay(QueryHandle handle) const noexcept;
+	const char *CheckPool() const noexcept;
 	const char *CheckEntries(Recount &recount) const noexcept;
 	const char *CheckLists() const noexcept;
 	const char *CheckQueues(const Recount &recount) const noexcept;
@@ -503,6 +532,14 @@ class Policy {
 	uint32_t started_;              /* the clock has been set */
 	EntryList untaken_;             /* admitted, not yet returned by TakeAdmitted() */
 	QueryHandle claimant_;          /* the starved query that free memory is kept for */
+	QueryHandle pool_claimant_;     /* the starved query that free slots of the pool are kept for */
+	int32_t pool_slots_;            /* limit of the pool */
+	int32_t automatic_used_;        /* slots that automatic queues hold: together */
+	int32_t fixed_used_;            /* those that the others hold */
+	int32_t withheld_slots_;        /* unused guarantees of automatic queues in which somebody waits */
+	int32_t ceiling_;               /* limit of the pool when it last saturated the machine; 0 = not yet, or left behind since */
+	int32_t num_superusers_;        /* that run in their lane */
+	uint32_t num_slot_changes_;     /* ever; the latest are in slot_changes_ */
 	double clock_ms_;               /* caller's clock + offset_ms_; never goes back */
 	double offset_ms_;
 	int64_t budget_kb_;
@@ -511,6 +548,8 @@ class Policy {
 	int64_t forced_kb_;
 	int64_t express_kb_;            /* reserved by express queries */
 	int64_t withheld_kb_;           /* unused guarantees of queues that have queries */
+	int64_t lendable_kb_;           /* the part of it that a loan may take */
+	int64_t used_kb_;               /* really used at the last SetUse(), plus all that was reserved since; negative = not known */
 	int64_t unavailable_kb_;
 	uint64_t num_grown_;
 	uint64_t num_growth_refused_;
@@ -529,6 +568,7 @@ class Policy {
 	double time_total_;
 	uint64_t virtual_time_;         /* pass of the level that was served last */
 	Level levels_[kNumPriorities];
+	SlotChange slot_changes_[kMaxSlotChanges];
 	float times_[kNumBuckets];
 	QueueState queues_[kMaxQueues];
 	PolicyConfig config_;

@@ -75,11 +75,20 @@ inline constexpr double kLeastRemaining = 0.1;      /* of the predicted time: wh
 inline constexpr int kMaxBeside = 32;               /* running queries that are looked at */
 inline constexpr int kMaxLaterTries = 8;            /* queries of one search that are weighed; the rest of it waits */
 
-/* Automatic slots. Between the two saturations the limit rests. */
+/*
+ * The pool of automatic slots. Between the two saturations its limit rests.
+ * Start: a statement waits for disk, locks and its client for a good part of its time, so two per processor leave the machine half idle;
+ * what is too much is halved within a second, what is too little makes somebody wait. Increase: a quarter a second until the machine has
+ * been saturated (from the start to the most in 7 s), then again up to three quarters of where that was, which one halving leaves in
+ * 2 s; from there by one, as TCP's congestion avoidance does, so that the limit stays near the edge instead of leaping over it.
+ */
 inline constexpr double kGrowBelow = 1.0;
 inline constexpr double kShrinkAbove = 1.1;
-inline constexpr int32_t kStartPerProcessor = 2;
+inline constexpr int32_t kStartPerProcessor = 4;
 inline constexpr int32_t kMostPerProcessor = 16;
+inline constexpr int32_t kGrowthDivisor = 4;
+inline constexpr double kCarefulAbove = 0.75;       /* of the limit that saturated the machine */
+inline constexpr double kShareRounding = 1e-4;      /* a share is a float: 0.7 of 10 slots are 7 */
 inline constexpr int32_t kMaxProcessors = 4096;
 
 }  // namespace wlm::policy

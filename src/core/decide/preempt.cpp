@@ -114,14 +114,14 @@ bool Policy::FitsInPlaceOf(QueryHandle waiter, QueryHandle victim) noexcept
 	if (held == 0 && memory_kb == 0)
 		return false;
 
-	counters.slots_used -= held;
+	ChangeSlots(given.queue, -held);
 	counters.reserved_kb -= memory_kb;
 	reserved_kb_ -= memory_kb;
 	num_holders_ -= holder;
 	UpdateWithheld(given.queue);
 	const bool fits = (entry.priority == Priority::kCritical || SlotFree(entry)) && !Stopped(entry) && ShareFits(entry) &&
 		BudgetFits(entry, Lane::kNormal, claimant_ != waiter);
-	counters.slots_used += held;
+	ChangeSlots(given.queue, held);
 	counters.reserved_kb += memory_kb;
 	reserved_kb_ += memory_kb;
 	num_holders_ += holder;
@@ -309,8 +309,7 @@ Preemption Policy::GiveWay(QueryHandle handle, double now_ms) noexcept
 	LeaveRunning(handle);
 	num_holders_ -= HoldsMemory(entry) ? 1 : 0;
 	counters.num_running--;
-	counters.slots_used -= entry.held;
-	entry.held = 0;
+	GiveSlots(entry);
 	entry.memory_kb = entry.wish_kb;
 	entry.wasted_ms += static_cast<float>(lost_ms);
 	entry.num_preempted = static_cast<uint16_t>(std::min(entry.num_preempted + 1, 0xffff));

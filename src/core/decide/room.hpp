@@ -25,16 +25,44 @@ inline double Policy::WaitedMs(const Entry &entry) const noexcept
 	return entry.waited_ms + (entry.state == QueryState::kQueued ? clock_ms_ - entry.queued_ms : 0);
 }
 
-/* A query that wants more slots than its queue has is satisfied with all of them. */
+/* What automatic queues may hold together: what fixed ones leave of the pool. */
+inline int32_t Policy::PoolRoom() const noexcept
+{
+	return std::max(1, pool_slots_ - fixed_used_);
+}
+
+/* A query that wants more slots than its queue could ever get now is satisfied with all of them. */
 inline int32_t Policy::SlotsNeeded(const Entry &entry) const noexcept
 {
-	return std::min(entry.slots, queues_[entry.queue].counters.slots);
+	const QueueState &queue = queues_[entry.queue];
+	return std::min(entry.slots, queue.automatic != 0 ? std::min(queue.most_slots, PoolRoom()) : queue.counters.slots);
+}
+
+/* One may always start, whatever fixed queues hold or others are guaranteed: while none of an automatic queue runs there is room for it. */
+inline bool Policy::PoolFits(const QueueState &queue, int32_t wanted, bool with_guarantees) const noexcept
+{
+	if (automatic_used_ == 0)
+		return true;
+	const int32_t used = queue.counters.slots_used + wanted;
+	if (used > queue.most_slots || automatic_used_ + wanted > PoolRoom())
+		return false;
+	if (!with_guarantees || used <= queue.guaranteed_slots)
+		return true;
+	return automatic_used_ + wanted + withheld_slots_ - queue.withheld_slots <= PoolRoom();
 }
 
 inline bool Policy::SlotFree(const Entry &entry) const noexcept
 {
-	const QueueCounters &counters = queues_[entry.queue].counters;
-	return counters.slots_used + SlotsNeeded(entry) <= counters.slots;
+	const QueueState &queue = queues_[entry.queue];
+	const int32_t wanted = SlotsNeeded(entry);
+	if (queue.automatic != 0)
+		return PoolFits(queue, wanted, true);
+	return queue.counters.slots_used + wanted <= queue.counters.slots;
+}
+
+inline bool Policy::Paused(const Entry &entry) const noexcept
+{
+	return queues_[entry.queue].paused != 0;
 }
 
 /* Of a queued query; follows the configuration while it waits. */
@@ -72,7 +100,20 @@ inline bool Policy::FitsIn(const Entry &entry, int64_t limit_kb, bool with_guara
 		return false;
 	if (!with_guarantees || reserved_kb_ == 0 || queue.counters.reserved_kb + wanted <= queue.guarantee_kb)
 		return true;
-	return reserved_kb_ + wanted + withheld_kb_ - queue.withheld_kb <= limit_kb;
+	return reserved_kb_ + wanted + withheld_kb_ - queue.withheld_kb <= limit_kb || LoanFits(queue, wanted, limit_kb);
+}
+
+/*
+ * A loan: guarantees that nobody waits for need not be kept free of reservations as long as they are free of real use, which is known
+ * and leaves room for them and for this query. Those that somebody waits for stay withheld.
+ */
+inline bool Policy::LoanFits(const QueueState &queue, int64_t wanted, int64_t limit_kb) const noexcept
+{
+	if (used_kb_ < 0 || pressure_ != Pressure::kNone)
+		return false;
+	const int64_t withheld_kb = withheld_kb_ - queue.withheld_kb;
+	const int64_t lendable_kb = lendable_kb_ - queue.lendable_kb;
+	return lendable_kb > 0 && reserved_kb_ + wanted + withheld_kb - lendable_kb <= limit_kb && used_kb_ + wanted + withheld_kb <= limit_kb;
 }
 
 /* Of those that are counted in num_holders_. */
@@ -96,6 +137,27 @@ inline bool Policy::Stopped(const Entry &entry) const noexcept
 inline bool Policy::Heeded(QueryHandle claimant) const noexcept
 {
 	return claimant != kNoQuery && !Stopped(entries()[claimant]);
+}
+
+/*
+ * A claim to the pool rests also while it is the claim of another to the budget that keeps its owner from starting, else they could wait
+ * for each other; and while it is memory alone that its owner lacks.
+ */
+inline bool Policy::PoolHeeded() const noexcept
+{
+	if (!Heeded(pool_claimant_))
+		return false;
+	if (claimant_ == pool_claimant_) {
+		const Entry &entry = entries()[claimant_];
+		return BudgetFits(entry, Lane::kNormal, false) || !PoolFits(queues_[entry.queue], SlotsNeeded(entry), false);
+	}
+	return claimant_ == kNoQuery || Wanted(entries()[pool_claimant_]) == 0 || !Heeded(claimant_);
+}
+
+/* Whether it could start in the normal lane, disregarding those that wait. */
+inline bool Policy::RoomNow(const Entry &entry) const noexcept
+{
+	return SlotFree(entry) && !Paused(entry) && !Stopped(entry) && ShareFits(entry) && BudgetFits(entry, Lane::kNormal, true);
 }
 
 }  // namespace wlm

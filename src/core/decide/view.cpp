@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "core/decide/policy_constants.hpp"
+#include "core/decide/room.hpp"
 
 namespace wlm {
 
@@ -23,6 +24,9 @@ int64_t Policy::unavailable_kb() const noexcept { return unavailable_kb_; }
 Pressure Policy::pressure() const noexcept { return pressure_; }
 uint64_t Policy::num_grown() const noexcept { return num_grown_; }
 uint64_t Policy::num_growth_refused() const noexcept { return num_growth_refused_; }
+int32_t Policy::pool_slots() const noexcept { return pool_slots_; }
+int32_t Policy::pool_used() const noexcept { return automatic_used_ + fixed_used_; }
+int32_t Policy::num_superusers() const noexcept { return num_superusers_; }
 double Policy::express_cutoff_ms() const noexcept { return cutoff_ms_; }
 double Policy::express_correction() const noexcept { return correction_; }
 
@@ -53,6 +57,7 @@ QueryView Policy::View(QueryHandle handle) const noexcept
 	view.slots = entry.slots;
 	view.num_preempted = entry.num_preempted;
 	view.restartable = (entry.flags & kRestartableFlag) != 0;
+	view.held = entry.held;
 	view.arrived_ms = entry.arrived_ms - offset_ms_;
 	view.time_ms = entry.time_ms;
 	if (entry.state != QueryState::kQueued) {
@@ -74,7 +79,20 @@ QueueCounters Policy::Counters(int32_t queue) const noexcept
 {
 	if (queue < 0 || queue >= config_.num_queues)
 		return QueueCounters{};
-	return queues_[queue].counters;
+	QueueCounters counters = queues_[queue].counters;
+	if (queues_[queue].automatic != 0)
+		counters.slots = SlotsNow(queues_[queue]);
+	return counters;
+}
+
+int Policy::SlotChanges(std::span<SlotChange, kMaxSlotChanges> changes) const noexcept
+{
+	const uint32_t count = std::min<uint32_t>(num_slot_changes_, kMaxSlotChanges);
+	for (uint32_t i = 0; i < count; i++) {
+		changes[i] = slot_changes_[(num_slot_changes_ - count + i) % kMaxSlotChanges];
+		changes[i].at_ms -= offset_ms_;
+	}
+	return static_cast<int>(count);
 }
 
 }  // namespace wlm
