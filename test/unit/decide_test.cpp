@@ -250,6 +250,20 @@ TEST_F(RouteTest, FirstMatchInOrderWinsAndAllConditionsCount)
 	EXPECT_EQ(Routed("shop", "metabase", "night"), 2);
 }
 
+TEST_F(RouteTest, AHopLeadsToTheNextThatMatches)
+{
+	Add("more");
+	std::strcpy(workload->conditions[2].query_group, "night");
+	Routed("shop", "psql", "");
+	EXPECT_EQ(RouteAfter(*workload, 1, attributes), 3);
+	EXPECT_EQ(RouteAfter(*workload, 2, attributes), 3);
+	EXPECT_EQ(RouteAfter(*workload, 3, attributes), 0);
+	EXPECT_EQ(RouteAfter(*workload, 0, attributes), 0) << "behind the last";
+	EXPECT_EQ(RouteAfter(*workload, 17, attributes), 0);
+	Routed("shop", "psql", "night");
+	EXPECT_EQ(RouteAfter(*workload, 1, attributes), 2);
+}
+
 TEST_F(RouteTest, RolesAreAskedLastAndOnlyWhereNamed)
 {
 	workload->conditions[1].num_roles = 1;

@@ -60,6 +60,15 @@ bool FromThere(const QueueConditions &wanted, const NetworkAddress &client) noex
 	return false;
 }
 
+int FirstFrom(const Workload &workload, int position, const QueryAttributes &attributes)
+{
+	for (; position < workload.num_ordered; position++) {
+		if (Meets(workload, workload.order[position], attributes) == Mismatch::kNone)
+			return workload.order[position];
+	}
+	return 0;
+}
+
 }  // namespace
 
 void InitWorkload(Workload *workload) noexcept
@@ -105,11 +114,16 @@ Mismatch Meets(const Workload &workload, int queue, const QueryAttributes &attri
 
 int Route(const Workload &workload, const QueryAttributes &attributes)
 {
-	for (int position = 0; position < workload.num_ordered; position++) {
-		if (Meets(workload, workload.order[position], attributes) == Mismatch::kNone)
-			return workload.order[position];
-	}
-	return 0;
+	return FirstFrom(workload, 0, attributes);
+}
+
+int RouteAfter(const Workload &workload, int queue, const QueryAttributes &attributes)
+{
+	/* One that is not in the order any more is behind all: there is only `default` left. */
+	int position = 0;
+	while (position < workload.num_ordered && workload.order[position] != queue)
+		position++;
+	return FirstFrom(workload, position + 1, attributes);
 }
 
 bool Contains(const NetworkAddress &network, const NetworkAddress &address) noexcept

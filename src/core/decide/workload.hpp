@@ -99,6 +99,9 @@ Mismatch Meets(const Workload &workload, int queue, const QueryAttributes &attri
 /* Index of the first queue in order that takes the query, 0 if none does. Raises as Meets() does. */
 int Route(const Workload &workload, const QueryAttributes &attributes);
 
+/* The first queue after `queue` in the order that takes the query, 0 if none does: where a hop without a target leads. Raises as Meets(). */
+int RouteAfter(const Workload &workload, int queue, const QueryAttributes &attributes);
+
 /* Whether all of `address`, which may be a network too, is in `network`. An IPv4 address mapped to IPv6 is an IPv4 address. */
 bool Contains(const NetworkAddress &network, const NetworkAddress &address) noexcept;
 

@@ -166,6 +166,11 @@ int RouteQuery(const PlanGraph *graph, const Forecast *forecast)
 	return Route(workload, AttributesOf(graph, forecast));
 }
 
+int NextQueue(int queue, const PlanGraph *graph, const Forecast *forecast)
+{
+	return RouteAfter(LocalWorkload(), queue, AttributesOf(graph, forecast));
+}
+
 Priority QueryPriority(int queue)
 {
 	const Workload &workload = LocalWorkload();

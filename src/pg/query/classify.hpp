@@ -36,6 +36,9 @@ QueryAttributes AttributesOf(const PlanGraph *graph, const Forecast *forecast);
 /* Index of the queue that such a query goes to. */
 int RouteQuery(const PlanGraph *graph, const Forecast *forecast);
 
+/* Index of the queue that a hop without a target leads it to from `queue`. */
+int NextQueue(int queue, const PlanGraph *graph, const Forecast *forecast);
+
 /* wlm.priority, or what the current user was given, or that of the queue; critical only for superusers. */
 Priority QueryPriority(int queue);
 

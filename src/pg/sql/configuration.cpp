@@ -47,7 +47,7 @@ void AtTransactionEnd(XactEvent event, void *)
 		/* Nobody here would hear of its COMMIT PREPARED: refused, as NOTIFY is. */
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 		                errmsg("cannot PREPARE a transaction that has changed the workload configuration"),
-		                errhint("Commit the changes of wlm.queue in a transaction of their own.")));
+		                errhint("Commit such changes in a transaction of their own.")));
 		break;
 	default:
 		break;
