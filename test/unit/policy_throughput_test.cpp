@@ -17,11 +17,15 @@ namespace {
 class PolicyThroughputTest : public test::PolicyFixture {
   protected:
 	/* Keeps 1,000 waiting: each round one ends, the next starts, one arrives. */
-	void Measure(const char *what, int32_t num_queues, int64_t memory_kb, Pressure pressure = Pressure::kNone)
+	void Measure(const char *what, int32_t num_queues, int64_t memory_kb, Pressure pressure = Pressure::kNone, bool pool = false)
 	{
 		config.queues[0].max_slots = 32;
 		for (int i = 1; i < num_queues; i++)
 			AddQueue(("q" + std::to_string(i)).c_str(), 32);
+		for (int i = 0; i < num_queues && pool; i++) {
+			config.queues[i].max_slots = 0;
+			config.queues[i].slot_share = i % 2 == 0 ? 0.02f : 0.0f;
+		}
 		config.max_wait_ms = 1e9;
 		Start(2000);
 		std::mt19937_64 random(1);
@@ -63,6 +67,10 @@ class PolicyThroughputTest : public test::PolicyFixture {
 TEST_F(PolicyThroughputTest, WaitingForSlots) { Measure("one queue, waiting for slots", 1, 0); }
 TEST_F(PolicyThroughputTest, WaitingForMemory) { Measure("one queue, waiting for memory", 1, 300000); }
 TEST_F(PolicyThroughputTest, SixtyFourQueuesWaitingForMemory) { Measure("64 queues, waiting for memory", 64, 300000); }
+TEST_F(PolicyThroughputTest, SixtyFourQueuesOfThePool)
+{
+	Measure("64 queues of the pool, half of them with guarantees", 64, 30000, Pressure::kNone, true);
+}
 TEST_F(PolicyThroughputTest, UnderPressure) { Measure("one queue, memory short", 1, 300000, Pressure::kNoAdmission); }
 
 }  // namespace
