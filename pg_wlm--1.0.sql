@@ -1150,6 +1150,44 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET wlm.bypass = on;
 COMMENT ON FUNCTION wlm.reset(text) IS 'forgets statistics, models, history or all';
 
 --
+-- What if: the scheduler on a virtual clock. With the caller's rights: who may not read the history gets no answer from it.
+--
+
+CREATE FUNCTION wlm.simulate(
+	policies text[] DEFAULT '{recorded,wlm,fifo,unlimited,clairvoyant}', slots integer DEFAULT NULL, memory text DEFAULT NULL,
+	processors real DEFAULT NULL, queues jsonb DEFAULT NULL, settings jsonb DEFAULT NULL, trace text DEFAULT NULL,
+	since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, load real DEFAULT NULL,
+	OUT policy text, OUT queries bigint, OUT offered_load double precision, OUT queue_mean_ms double precision,
+	OUT queue_p50_ms double precision, OUT queue_p90_ms double precision, OUT queue_p99_ms double precision,
+	OUT queue_max_ms double precision, OUT never_waited double precision, OUT latency_mean_ms double precision,
+	OUT latency_p50_ms double precision, OUT latency_p90_ms double precision, OUT latency_p99_ms double precision,
+	OUT short_p95_ms double precision, OUT execution_mean_ms double precision, OUT mean_slowdown double precision,
+	OUT throughput_per_s double precision, OUT makespan_ms double precision, OUT mean_running double precision,
+	OUT peak_memory_kb bigint, OUT mean_memory_kb bigint, OUT over_memory double precision, OUT num_forced bigint,
+	OUT num_express bigint, OUT num_evicted bigint, OUT num_preempted bigint, OUT num_rejected bigint,
+	OUT num_timeouts bigint, OUT gap double precision, OUT calibration double precision,
+	OUT calibration_error_ms double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_simulate' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 5 COST 1000
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION wlm.simulate(text[], integer, text, real, jsonb, jsonb, text, timestamptz, timestamptz, real)
+	IS 'what recorded statements would have waited and taken under other policies or another configuration; changes nothing';
+
+CREATE FUNCTION wlm.recommend(
+	since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
+	OUT rank integer, OUT subject text, OUT current text, OUT recommended text, OUT change text, OUT effect text,
+	OUT latency_mean_before_ms double precision, OUT latency_mean_after_ms double precision,
+	OUT queue_mean_before_ms double precision, OUT queue_mean_after_ms double precision,
+	OUT queue_p90_before_ms double precision, OUT queue_p90_after_ms double precision,
+	OUT short_p95_before_ms double precision, OUT short_p95_after_ms double precision,
+	OUT peak_memory_before_kb bigint, OUT peak_memory_after_kb bigint, OUT evidence text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_recommend' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 5 COST 1000
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION wlm.recommend(timestamptz, timestamptz)
+	IS 'changes of the configuration that would have helped the recorded statements by a margin, best first; changes nothing';
+
+--
 -- Who may what: everybody predicts and sees his own, pg_monitor reads, wlm_admin configures
 --
 
@@ -1163,6 +1201,9 @@ GRANT SELECT ON wlm.activity TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION wlm.status(), wlm.queue_state(), wlm.expert_accuracy(), wlm.training(),
 	wlm.feature_importance(), wlm.plan_memory(bigint), wlm.grant_outcomes(), wlm.flush(interval) TO pg_monitor, wlm_admin;
+GRANT EXECUTE ON FUNCTION
+	wlm.simulate(text[], integer, text, real, jsonb, jsonb, text, timestamptz, timestamptz, real),
+	wlm.recommend(timestamptz, timestamptz) TO pg_monitor, wlm_admin;
 -- Others' plans, by fingerprint: for those who may read them anyway.
 GRANT EXECUTE ON FUNCTION wlm.neighbours(text) TO pg_read_all_stats, wlm_admin;
 GRANT SELECT ON ALL TABLES IN SCHEMA wlm TO pg_monitor, wlm_admin;

@@ -44,6 +44,8 @@ SELECT wlm.create_rule('mine', 'query_cpu_time > 1');
 SELECT wlm.train();
 SELECT wlm.reset();
 SELECT wlm.flush();
+SELECT wlm.simulate();
+SELECT wlm.recommend();
 SELECT * FROM wlm.training;
 SELECT * FROM wlm.feature_importance();
 SELECT * FROM wlm.neighbours('SELECT 1');

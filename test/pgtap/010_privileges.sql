@@ -57,7 +57,7 @@ SELECT throws_ok(q, '42501', NULL, 'a user cannot call ' || q) FROM unnest(ARRAY
 	$$SELECT wlm.create_rule('mine', 'query_cpu_time > 1', 'abort')$$, $$SELECT wlm.alter_rule('mine')$$, $$SELECT wlm.drop_rule('mine')$$,
 	$$INSERT INTO wlm.rule (name, predicates) VALUES ('mine', '[]')$$, $$INSERT INTO wlm.user_priority VALUES (current_user, 'highest')$$,
 	$$SELECT wlm.train()$$, $$SELECT wlm.evaluate()$$, $$SELECT wlm.rollback('recall')$$, $$SELECT wlm.reset()$$, $$SELECT wlm.reset('all')$$,
-	$$SELECT wlm.flush()$$, $$SELECT wlm.status()$$, $$SELECT wlm.queue_state()$$, $$SELECT * FROM wlm.expert_accuracy()$$,
+	$$SELECT wlm.flush()$$, $$SELECT wlm.simulate()$$, $$SELECT wlm.recommend()$$, $$SELECT wlm.status()$$, $$SELECT wlm.queue_state()$$, $$SELECT * FROM wlm.expert_accuracy()$$,
 	$$SELECT wlm.export_model('trees')$$, $$SELECT wlm.import_model('')$$, $$SELECT wlm.export_samples()$$, $$SELECT wlm.training()$$,
 	$$SELECT wlm.feature_importance()$$, $$SELECT * FROM wlm.neighbours('SELECT * FROM public.open')$$]) q;
 SELECT throws_ok($$CREATE TABLE wlm.mine (x int)$$, '42501', NULL, 'a user cannot create anything beside the tables');

@@ -1,0 +1,304 @@
+/*
+ * recommend.cpp
+ *
+ * wlm.recommend(): the configuration in force and variants of it, each with one thing
+ * changed, on the same history; and facts of the history that no simulation
+ * knows. Only what helps by a margin is said, best first; nothing is changed.
+ */
+#include "pg/guard.hpp"
+#include "pg/sql/result_rows.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "pg/query/classify.hpp"
+#include "pg/settings.hpp"
+#include "pg/shared_state.hpp"
+#include "pg/sql/advice.hpp"
+
+namespace wlm {
+
+namespace {
+
+/* Of the newest statements: some dozens of runs over more would take minutes, and the newest say most about what comes. */
+constexpr int64 kMostQueries = 50000;
+constexpr int64 kLeastQueries = 100;
+
+/*
+ * What is worth saying: a gain of 5 % over latency and queue time, all in all; nothing of it may
+ * get worse by as much for it. Not measured: taken so that a variant which differs by chance is not said.
+ */
+constexpr double kLeastGain = 0.05;
+constexpr double kMostLoss = 0.05;
+
+/* Differences of less than a millisecond are nothing to gain. */
+double Gain(double before_ms, double after_ms) { return 1 - (after_ms + 1) / (before_ms + 1); }
+
+double GainOf(const SimulationResult &before, const SimulationResult &after)
+{
+	const double gains[] = {Gain(before.latency_ms.mean, after.latency_ms.mean), Gain(before.queue_ms.p90, after.queue_ms.p90),
+	                        Gain(before.short_latency_ms.p95, after.short_latency_ms.p95)};
+
+	if (gains[0] < -kMostLoss || gains[2] < -kMostLoss || Gain(before.latency_ms.p99, after.latency_ms.p99) < -kMostLoss)
+		return 0;
+	if (after.num_timeouts + after.num_rejected > before.num_timeouts + before.num_rejected || after.over_memory > before.over_memory + 0.01)
+		return 0;
+	return 0.5 * gains[0] + 0.25 * gains[1] + 0.25 * gains[2];
+}
+
+struct Trial {
+	const Trace *trace;
+	const SimulationMemory *memory;
+	SimulationResult present;
+	char *evidence;
+	AdviceList *list;
+};
+
+/* Simulates a variant; the best one of each subject stays. */
+void Try(Trial *trial, const char *subject, const char *current, const char *recommended, const char *change, const WhatIf &variant)
+{
+	SimulationResult result;
+
+	RunSimulation(*trial->trace, Scheduler::kWlm, variant, *trial->memory, &result);
+	const double gain = GainOf(trial->present, result);
+	if (gain < kLeastGain)
+		return;
+	Advice *advice = AddAdvice(trial->list, subject);
+	if (gain <= advice->gain)
+		return;
+	advice->gain = gain;
+	advice->current = pstrdup(current);
+	advice->recommended = pstrdup(recommended);
+	advice->change = change == nullptr ? nullptr : pstrdup(change);
+	advice->evidence = trial->evidence;
+	advice->simulated = true;
+	advice->before = trial->present;
+	advice->after = result;
+}
+
+const char *Slots(int32 slots) { return slots > 0 ? psprintf("%d", slots) : "automatic"; }
+
+void TryTotalSlots(Trial *trial, const WhatIf &present)
+{
+	const int32 now = present.policy.total_slots;
+	const int32 processors = std::max(1, static_cast<int32>(std::lround(present.processors)));
+	const int32 wanted[] = {now > 0 ? now / 2 : processors, now > 0 ? now * 2 : processors * 2, now > 0 ? 0 : processors * 4, processors * 8};
+
+	for (const int32 slots : wanted) {
+		WhatIf variant = present;
+		if (slots == now || (now > 0 && now / 2 == 0 && slots == now / 2))
+			continue;
+		variant.policy.total_slots = slots;
+		Try(trial, "wlm.total_slots", Slots(now), Slots(slots), psprintf("ALTER SYSTEM SET wlm.total_slots = %d", slots), variant);
+	}
+}
+
+void TryMemory(Trial *trial, const WhatIf &present)
+{
+	WhatIf variant = present;
+
+	variant.memory_kb *= 2;
+	variant.policy.budget_kb *= 2;
+	Try(trial, "wlm.memory", psprintf("%lld MB", static_cast<long long>(present.memory_kb / 1024)),
+	    psprintf("%lld MB, if the machine has them", static_cast<long long>(variant.memory_kb / 1024)),
+	    psprintf("ALTER SYSTEM SET wlm.memory = '%lldMB'", static_cast<long long>(variant.memory_kb / 1024)), variant);
+}
+
+void TrySettings(Trial *trial, const WhatIf &present)
+{
+	WhatIf variant = present;
+
+	variant.policy.preemption = !present.policy.preemption;
+	Try(trial, "wlm.preemption", present.policy.preemption ? "on" : "off", present.policy.preemption ? "off" : "on",
+	    psprintf("ALTER SYSTEM SET wlm.preemption = %s", present.policy.preemption ? "off" : "on"), variant);
+
+	const double floor_ms = present.policy.express_floor_ms;
+	const double floors[] = {floor_ms < 0 ? 200 : floor_ms * 2.5, floor_ms < 0 ? 1000 : floor_ms / 2.5};
+	for (const double wanted : floors) {
+		variant = present;
+		variant.policy.express_floor_ms = std::floor(wanted);
+		if (wanted > 0)
+			Try(trial, "wlm.express_floor", psprintf("%.0f ms", floor_ms), psprintf("%.0f ms", std::floor(wanted)),
+			    psprintf("ALTER SYSTEM SET wlm.express_floor = %.0f", std::floor(wanted)), variant);
+	}
+}
+
+void TryPriority(Trial *trial, const WhatIf &present, int queue, int change)
+{
+	const QueueLimits &limits = present.policy.queues[queue];
+	const int wanted = static_cast<int>(limits.priority) + change;
+	TraceQuery *queries = trial->trace->queries;
+
+	/* Critical is for superusers. */
+	if (wanted < 0 || wanted > static_cast<int>(Priority::kHighest))
+		return;
+	/* Sessions that chose their own priority keep it. */
+	const Priority before = limits.priority, after = static_cast<Priority>(wanted);
+	WhatIf variant = present;
+	variant.policy.queues[queue].priority = after;
+	bool *moved = static_cast<bool *>(MemoryContextAllocHuge(CurrentMemoryContext, static_cast<Size>(trial->trace->num_queries)));
+	for (int64 i = 0; i < trial->trace->num_queries; i++) {
+		moved[i] = queries[i].queue == queue && queries[i].priority == before;
+		if (moved[i])
+			queries[i].priority = after;
+	}
+	Try(trial, psprintf("priority of queue \"%s\"", limits.name), PriorityName(before), PriorityName(after),
+	    psprintf("SELECT wlm.alter_queue(%s, priority => '%s')", quote_literal_cstr(limits.name), PriorityName(after)), variant);
+	for (int64 i = 0; i < trial->trace->num_queries; i++) {
+		if (moved[i])
+			queries[i].priority = before;
+	}
+	pfree(moved);
+}
+
+void TrySlots(Trial *trial, const WhatIf &present, int queue)
+{
+	const QueueLimits &limits = present.policy.queues[queue];
+	const char *name = quote_literal_cstr(limits.name);
+	const int32 now = limits.max_slots;
+
+	if (now == 0)
+		return;
+	const int32 wanted[] = {now / 2, now * 2, 0};
+	for (int i = 0; i < 3; i++) {
+		WhatIf variant = present;
+		if (wanted[i] == 0 && i < 2)
+			continue;
+		variant.policy.queues[queue].max_slots = wanted[i];
+		Try(trial, psprintf("max_slots of queue \"%s\"", limits.name), Slots(now), Slots(wanted[i]),
+		    wanted[i] > 0 ? psprintf("SELECT wlm.alter_queue(%s, max_slots => %d)", name, wanted[i])
+		                  : psprintf("SELECT wlm.alter_queue(%s, reset => '{max_slots}')", name),
+		    variant);
+	}
+}
+
+/* Those that a twentieth of the statements go to: less would not move what all see. Priorities only where there are several. */
+void TryQueues(Trial *trial, const WhatIf &present)
+{
+	int64 in_queue[kMaxQueues] = {};
+	int num_queues = 0;
+
+	for (int64 i = 0; i < trial->trace->num_queries; i++)
+		in_queue[trial->trace->queries[i].queue]++;
+	for (const int64 count : in_queue)
+		num_queues += count > 0;
+	for (int queue = 0; queue < present.policy.num_queues; queue++) {
+		if (in_queue[queue] < trial->trace->num_queries / 20)
+			continue;
+		TrySlots(trial, present, queue);
+		if (num_queues > 1) {
+			TryPriority(trial, present, queue, 1);
+			TryPriority(trial, present, queue, -1);
+		}
+	}
+}
+
+/* Not manage, as recorded, beside managing as configured. */
+void AdviseMode(Trial *trial, const WhatIf &present, const HistoryFacts &facts)
+{
+	SimulationResult recorded;
+	const Mode mode = static_cast<Mode>(setting::mode);
+
+	if (mode == Mode::kAuto || facts.applied_share > 0.5)
+		return;
+	DescribeRecorded(*trial->trace, present, *trial->memory, &recorded);
+	const double gain = GainOf(recorded, trial->present);
+	const bool over = recorded.over_memory > 0.01 && trial->present.over_memory < recorded.over_memory / 2;
+	if (gain < kLeastGain && !over && facts.spilled_share < kMuchSpilling)
+		return;
+	Advice *advice = AddAdvice(trial->list, "wlm.mode");
+	advice->gain = std::max({gain, over ? recorded.over_memory : 0, facts.spilled_share / 2});
+	advice->current = mode == Mode::kObserve ? "observe" : "off";
+	advice->recommended = "auto";
+	advice->change = "ALTER SYSTEM SET wlm.mode = 'auto'";
+	advice->evidence = psprintf("%s; they needed more than wlm.memory for %.0f %% of the time, and %.0f %% of all execution time was in "
+	                            "statements that spilled", trial->evidence, 100 * recorded.over_memory, 100 * facts.spilled_share);
+	advice->simulated = true;
+	advice->before = recorded;
+	advice->after = trial->present;
+}
+
+void Emit(ReturnSetInfo *set, const AdviceList &list)
+{
+	for (int i = 0; i < list.count; i++) {
+		const Advice &advice = list.advice[i];
+		RowWriter row;
+		const auto pair = [&row, &advice](double before, double after) {
+			row.Number(advice.simulated ? before : NAN);
+			row.Number(advice.simulated ? after : NAN);
+		};
+
+		row.Int4(i + 1);
+		row.Text(advice.subject);
+		row.Text(advice.current);
+		row.Text(advice.recommended);
+		row.Text(advice.change);
+		if (advice.simulated)
+			row.Text(psprintf("mean latency %+.0f %%, mean queue time %+.0f %%, 95th percentile of short statements %+.0f %%",
+			                  -100 * Gain(advice.before.latency_ms.mean, advice.after.latency_ms.mean),
+			                  -100 * Gain(advice.before.queue_ms.mean, advice.after.queue_ms.mean),
+			                  -100 * Gain(advice.before.short_latency_ms.p95, advice.after.short_latency_ms.p95)));
+		else
+			row.Text(advice.effect);
+		pair(advice.before.latency_ms.mean, advice.after.latency_ms.mean);
+		pair(advice.before.queue_ms.mean, advice.after.queue_ms.mean);
+		pair(advice.before.queue_ms.p90, advice.after.queue_ms.p90);
+		pair(advice.before.short_latency_ms.p95, advice.after.short_latency_ms.p95);
+		if (advice.simulated) {
+			row.Int8(advice.before.peak_memory_kb);
+			row.Int8(advice.after.peak_memory_kb);
+		} else {
+			row.Null();
+			row.Null();
+		}
+		row.Text(advice.evidence);
+		row.Emit(set);
+	}
+}
+
+}  // namespace
+
+}  // namespace wlm
+
+WLM_FUNCTION(wlm_recommend)
+{
+	using namespace wlm;
+
+	RequireSharedState();
+	RequireConfiguredDatabase("recommend()");
+	const TracePeriod period = {.has_since = !PG_ARGISNULL(0), .has_until = !PG_ARGISNULL(1),
+	                            .since = PG_ARGISNULL(0) ? 0 : PG_GETARG_TIMESTAMPTZ(0),
+	                            .until = PG_ARGISNULL(1) ? 0 : PG_GETARG_TIMESTAMPTZ(1)};
+	auto *present = static_cast<WhatIf *>(palloc(sizeof(WhatIf)));
+	auto *facts = static_cast<HistoryFacts *>(palloc(sizeof(HistoryFacts)));
+	auto *list = static_cast<AdviceList *>(palloc0(sizeof(AdviceList)));
+	Trace trace;
+	SimulationMemory memory;
+	ReturnSetInfo *set = BeginRows(fcinfo);
+
+	PresentConfiguration(present);
+	ReadHistoryTrace(LocalWorkload(), period, present->recorded_processors, kMostQueries, &trace);
+	if (trace.num_queries < kLeastQueries)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		                errmsg("too little history to recommend anything"),
+		                errdetail("wlm.history has " INT64_FORMAT " statements of this period that ran; at least " INT64_FORMAT " are needed.",
+		                          trace.num_queries, kLeastQueries),
+		                errhint("Give a longer period, or run more statements that cost at least wlm.min_cost and then SELECT wlm.flush().")));
+	AllocateSimulation(trace, &memory);
+	present->short_ms = MedianWork(trace, memory);
+	ReadFacts(period, facts);
+
+	Trial trial = {&trace, &memory, {}, nullptr, list};
+	trial.evidence = psprintf(INT64_FORMAT " statements simulated, offered load %.2f", trace.num_queries,
+	                          LoadOf(QueriesOf(trace), present->processors));
+	RunSimulation(trace, Scheduler::kWlm, *present, memory, &trial.present);
+	AdviseMode(&trial, *present, *facts);
+	TryTotalSlots(&trial, *present);
+	TryMemory(&trial, *present);
+	TrySettings(&trial, *present);
+	TryQueues(&trial, *present);
+	AdviseFromFacts(*present, *facts, list);
+	RankAdvice(list);
+	Emit(set, *list);
+	return static_cast<Datum>(0);
+}
