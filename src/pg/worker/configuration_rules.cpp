@@ -4,7 +4,7 @@
  * As tolerant as configuration.cpp: a rule of which anything cannot be read is
  * left out with a WARNING, because half a rule would do what nobody asked for.
  */
-#include "pg/worker/configuration_rules.hpp"
+#include "pg/worker/configuration_parts.hpp"
 
 #include <cmath>
 #include <cstdlib>
