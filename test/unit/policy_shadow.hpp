@@ -478,17 +478,28 @@ class Shadow {
 	{
 		const int32_t before = pool;
 		const int32_t least = std::max(2, config.processors);
-		bool wanted = false;
-		for (const ShadowQuery *head : Heads())
-			wanted = wanted || (head != nullptr && head->priority != Priority::kCritical && Automatic(head->queue) &&
-								   !Paused(head->queue) && !SlotFree(*head));
+		bool wanted = false, surely = false;    /* of several with the same key any may be the head */
+		const std::vector<const ShadowQuery *> heads = Heads();
+		for (const ShadowQuery *head : heads) {
+			if (head == nullptr || head->priority == Priority::kCritical || !Automatic(head->queue) || Paused(head->queue))
+				continue;
+			bool all = true;
+			for (const ShadowQuery &query : queries) {
+				if (query.state != QueryState::kQueued || query.queue != head->queue || query.priority != head->priority ||
+					Key(query) > Key(*head) + 1e-6)
+					continue;
+				wanted = wanted || !SlotFree(query);
+				all = all && !SlotFree(query);
+			}
+			surely = surely || all;
+		}
 		const int32_t after = policy_->pool_slots();
 		num_pool_moves += after != before ? 1 : 0;
 		int32_t due_least = before, due_most = before;
 		if (config.total_slots == 0 && saturation > 1.1 && Held(true) + Held(false) <= before)
 			due_least = due_most = std::max(least, before / 2);
 		else if (config.total_slots == 0 && saturation >= 0 && saturation < 1.0 && wanted) {
-			due_least = std::min(before + 1, 16 * config.processors);
+			due_least = surely ? std::min(before + 1, 16 * config.processors) : before;
 			due_most = std::min(before + std::max(1, before / 4), 16 * config.processors);
 		}
 		if (after < due_least || after > due_most)
