@@ -181,6 +181,22 @@ CREATE INDEX plan_template ON wlm.plan (template);
 CREATE INDEX plan_last_seen ON wlm.plan (last_seen);
 COMMENT ON TABLE wlm.plan IS 'distinct plans as data: what training and reports need, without texts or constants';
 
+CREATE TABLE wlm.rule_action (
+	recorded_at   timestamptz NOT NULL,
+	pid           integer NOT NULL,
+	query_id      bigint NOT NULL,
+	queue         name NOT NULL,
+	rule          name NOT NULL,
+	action        text NOT NULL,
+	applied       boolean NOT NULL,
+	metric        text NOT NULL,
+	metric_value  double precision NOT NULL,
+	database      name,
+	role          name
+);
+CREATE INDEX rule_action_recorded_at ON wlm.rule_action (recorded_at);
+COMMENT ON TABLE wlm.rule_action IS 'one row for each rule that a statement met: what was done, and why';
+
 CREATE TABLE wlm.model (
 	expert      text NOT NULL,
 	version     integer NOT NULL,

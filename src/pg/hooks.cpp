@@ -30,6 +30,7 @@ extern "C" {
 #include "pg/observe/observe.hpp"
 #include "pg/plan/plan_memory.hpp"
 #include "pg/query/managed_query.hpp"
+#include "pg/query/rules.hpp"
 #include "pg/query/stop.hpp"
 #include "pg/settings.hpp"
 #include "pg/wait/statement_position.hpp"
@@ -149,6 +150,8 @@ void StartManaged(QueryDesc *query_desc, int eflags)
 			CallStart(query_desc, eflags);
 			if (query->most_workers >= 0)
 				LimitWorkers(query, query->most_workers);
+			if (query->watched)
+				CountRows(&query->watch->source, query_desc);
 			AttachNodeGrants(query);
 		});
 		AttachQuery(query);
@@ -165,11 +168,16 @@ void RunAmongManaged(WLM_RUN_PARAMETERS)
 {
 	ManagedQuery *const query = FindQuery(query_desc);
 
-	if (IsParallelWorker())
+	if (IsParallelWorker()) {
 		AttachWorkerGrants(query_desc);
+		WatchWorker(query_desc);
+	}
 	if (query != nullptr) {
+		OpenRun(query);
 		EnterQuery(query);
 		RunManaged(query, Stretch::kRun, [=] { CallRun(WLM_RUN_ARGUMENTS); });
+		CloseRuleStretch(query);
+		CloseRun(query);
 		/* FETCH 0 and FETCH BACKWARD prove nothing: only going forward finds the end. */
 		if (ScanDirectionIsForward(direction)) {
 			query->ran_to_end = count == 0 || query_desc->estate->es_processed < count;
@@ -204,10 +212,12 @@ void EndAmongManaged(QueryDesc *query_desc)
 {
 	ManagedQuery *const query = FindQuery(query_desc);
 
-	if (query != nullptr)
+	if (query != nullptr) {
 		FinishQuery(query);
-	else if (IsParallelWorker())
+	} else if (IsParallelWorker()) {
+		UnwatchWorker(query_desc);
 		ObserveWorker(query_desc);
+	}
 	CallEnd(query_desc);
 	if (query != nullptr)
 		GiveMemoryBack(query); /* released by now, its record is still there */

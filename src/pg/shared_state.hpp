@@ -101,6 +101,8 @@ struct QuerySlot {
 	pg_atomic_uint32 rules_fired;      /* bit = index in the rule set of `rules_generation`; set by the backend (a signal handler too) */
 	pg_atomic_uint32 rules_done;       /* those whose action the launcher, or the waiter itself, has carried out */
 	uint32 rules_generation;           /* of the workload when it began: bits of another one mean nothing */
+	uint32 metrics_asked;              /* bits of Metric that its rules want from workers too; 0 = no rules */
+	int32 next_queue;                  /* to which a hop without a target leads; with rules only */
 	float rule_values[kMaxRules];      /* FiringValue(), before the bit in rules_fired */
 	WorkerMetrics worker_metrics;
 	uint32 serial;                     /* counts the queries that this slot has served */

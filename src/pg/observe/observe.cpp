@@ -238,19 +238,6 @@ bool WalkWorker(PlanState *state, void *context)
 	return false;
 }
 
-/* The slot of the query that this worker works for, or null. */
-QuerySlot *LeaderSlot()
-{
-	if (query_slots == nullptr || policy == nullptr || !IsParallelWorker())
-		return nullptr;
-	const int handle = setting::query_serial - 1;
-	const PGPROC *leader = MyProc->lockGroupLeader;
-	if (handle < 0 || handle >= policy->max_queries() || leader == nullptr || leader == MyProc)
-		return nullptr;
-	QuerySlot *slot = &query_slots[handle];
-	return slot->pid == leader->pid ? slot : nullptr;
-}
-
 /* Workers walk the same plan in the same order: the report mostly is where it was. */
 WorkerReport *FindReport(QuerySlot *slot, int guess, int32 plan_node_id)
 {
@@ -295,6 +282,18 @@ void Publish(QuerySlot *slot, const EState *estate, const WorkerWalk &walk, floa
 uint64_t sample_state; /* of this process; 0 = not seeded */
 
 }  // namespace
+
+QuerySlot *LeaderSlot()
+{
+	if (query_slots == nullptr || policy == nullptr || !IsParallelWorker())
+		return nullptr;
+	const int handle = setting::query_serial - 1;
+	const PGPROC *leader = MyProc->lockGroupLeader;
+	if (handle < 0 || handle >= policy->max_queries() || leader == nullptr || leader == MyProc)
+		return nullptr;
+	QuerySlot *slot = &query_slots[handle];
+	return slot->pid == leader->pid ? slot : nullptr;
+}
 
 void ObserveLeader(ManagedQuery *query)
 {

@@ -21,6 +21,9 @@ void ObserveLeader(ManagedQuery *query);
 /* In a parallel worker: reports into its leader's slot, found by wlm.query_serial. Never raises. */
 void ObserveWorker(QueryDesc *query_desc);
 
+/* In a parallel worker: the slot of the query that it works for, or null. */
+QuerySlot *LeaderSlot();
+
 /* For Policy::ObserveEnd(). */
 ObservedEnd EndOf(const Experience &experience);
 

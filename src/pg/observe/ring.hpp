@@ -18,11 +18,12 @@
 #include <cstdint>
 #include <span>
 
+#include "core/decide/rules.hpp"
 #include "core/learn/experience.hpp"
 
 namespace wlm {
 
-enum class RecordKind : uint32_t { kExperience = 1, kPlan = 2 };
+enum class RecordKind : uint32_t { kExperience = 1, kPlan = 2, kRuleAction = 3 };
 enum class Reader : int { kLearner = 0, kHistory, kNumReaders };
 
 struct RecordHeader {
@@ -46,6 +47,21 @@ struct PlanRecord {
 	{
 		return offsetof(PlanRecord, nodes) + sizeof(PlanNode) * static_cast<size_t>(num_nodes);
 	}
+};
+
+/* The payload of kRuleAction: a rule that has fired. */
+struct RuleActionRecord {
+	int64_t recorded_at;   /* TimestampTz */
+	uint64_t query_id;
+	double value;          /* of the first predicate's metric */
+	uint32_t database_oid;
+	uint32_t role_oid;
+	int32_t pid;
+	int16_t queue;         /* index */
+	uint8_t action;        /* RuleAction */
+	uint8_t metric;        /* Metric */
+	bool applied;          /* the action was carried out */
+	char rule[kRuleNameLength];
 };
 
 inline constexpr size_t kMaxRecordBytes = sizeof(PlanRecord) > sizeof(Experience) ? sizeof(PlanRecord) : sizeof(Experience);

@@ -36,6 +36,7 @@ extern "C" {
 #include "pg/query/classify.hpp"
 #include "pg/query/decide_grant.hpp"
 #include "pg/query/record.hpp"
+#include "pg/query/rules.hpp"
 #include "pg/query/stop.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
@@ -109,6 +110,7 @@ void ResetQuery(ManagedQuery *query, QueryDesc *query_desc)
 	query->applied = setting::mode == static_cast<int>(Mode::kAuto);
 	query->observed = query->sampled = query->ran_to_end = false;
 	query->nodes = nullptr;
+	query->in_stretch = 0;
 	query->session_work_mem_kb = work_mem;
 	query->active_ms = 0;
 	query->temp_blocks = 0;
@@ -138,6 +140,7 @@ void FillSlotLocked(const ManagedQuery *query, const Decision &decision)
 	slot.node_limits.max_plan_node_id = -1;
 	pg_atomic_write_u32(&slot.stop_requested, 0);
 	pg_atomic_write_u32(&slot.grown_kb, 0);
+	InitRuleSlotLocked(query, &slot);
 	slot.applied = query->applied;
 	slot.worker_memory_kb = 0;
 	slot.num_reports = 0;
@@ -316,6 +319,8 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	TakeGrant(query, grant);
 	RecordPrediction(query, *scratch_graph, *scratch_forecast, queue, priority);
 
+	BeginRules(query, LocalWorkload());
+
 	const double arrived_ms = NowMs();
 	const bool may_wait = query->applied && MayWait(query_desc, num_active > 0);
 	const Decision decision = Decide(query, may_wait, arrived_ms);
@@ -372,10 +377,12 @@ void EnterQuery(ManagedQuery *query)
 		SetPhase(query->handle, Phase::kRunning);
 	}
 	ArmStopTimer(query); /* when the phase says that it runs: else the timer could go quiet */
+	OpenRuleStretch(query);
 }
 
 void LeaveQuery(ManagedQuery *query, bool may_return_again)
 {
+	CloseRuleStretch(query);
 	const double now_ms = NowMs();
 	const DestReceiver *receiver = query->query_desc->dest;
 
@@ -404,6 +411,7 @@ void FinishQuery(ManagedQuery *query)
 {
 	Experience &experience = query->experience;
 
+	FinishRules(query);
 	ObserveLeader(query);
 	experience.final_state = FinalState::kCompleted;
 	experience.censored = !query->ran_to_end;
@@ -417,6 +425,7 @@ void FinishQuery(ManagedQuery *query)
 
 void NoteFailure(ManagedQuery *query)
 {
+	CloseRuleStretch(query);
 	query->active_ms += NowMs() - query->started_ms;
 	query->experience.final_state = geterrcode() == ERRCODE_QUERY_CANCELED ? FinalState::kCancelled : FinalState::kFailed;
 
@@ -438,6 +447,7 @@ void ReleaseQuery(ManagedQuery *query, FinalState state)
 	if (query->query_desc == nullptr)
 		return;
 	query->query_desc = nullptr;
+	query->in_stretch = 0;
 	experience.finished_at = GetCurrentTimestamp();
 	if (!query->observed) {
 		experience.final_state = state;
@@ -458,6 +468,9 @@ void ReleaseQuery(ManagedQuery *query, FinalState state)
 			experience.lane = static_cast<uint8_t>(view.lane);
 			experience.forced = view.forced;
 			experience.evicted = view.evicted;
+			experience.queue = static_cast<int16_t>(view.queue);
+			experience.priority = static_cast<uint8_t>(view.priority);
+			RecordRulesLocked(query, record);
 			if (view.state == QueryState::kQueued)
 				policy->Cancel(query->handle, now_ms);
 			else

@@ -19,6 +19,8 @@ extern "C" {
 #include "executor/instrument.h"
 }
 
+#include <csignal>
+
 #include "core/grant/grant.hpp"
 #include "core/grant/ledger.hpp"
 #include "core/decide/policy.hpp"
@@ -35,6 +37,8 @@ struct ManagedQuery {
 	bool sampled;                   /* row counts were instrumented for us */
 	bool ran_to_end;                /* the executor returned its last row */
 	bool elastic;                   /* its hash tables may grow */
+	bool watched;                   /* rules look at it: `watch` is filled */
+	volatile sig_atomic_t in_stretch; /* the executor is in it, and what the timer's handler reads is whole */
 	bool may_release;               /* memory of finished phases may be freed before the end */
 	int64 session_work_mem_kb;      /* what nested statements must see again */
 	double started_ms;              /* admission */
@@ -45,6 +49,7 @@ struct ManagedQuery {
 	int16 most_workers;             /* for each Gather; negative = as planned */
 	Grant grant;
 	GrantLedger ledger;
+	struct RuleWatch *watch;        /* of this place in the pool (pg/query/rules.hpp); null = no rule ever was */
 	struct NodeGrants *nodes;       /* wrapped nodes (pg/grant/nodes.hpp), in es_query_cxt; null = none */
 	struct LimitedGather *limited_gathers; /* nodes that start fewer workers (pg/grant/workers.hpp), in es_query_cxt; null = none */
 	MemoryContextCallback release;

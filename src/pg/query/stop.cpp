@@ -22,6 +22,8 @@ extern "C" {
 #include "utils/timeout.h"
 }
 
+#include "pg/query/rules.hpp"
+
 namespace wlm {
 
 namespace {
@@ -30,6 +32,7 @@ namespace {
 struct WatchedQuery {
 	volatile QueryHandle handle;
 	volatile uint32 serial;
+	ManagedQuery *volatile query;  /* of the process's pool: never freed */
 };
 
 constexpr int kMaxWatched = 16;         /* more than one process may have managed queries open */
@@ -44,9 +47,20 @@ TimeoutId timer;
 
 bool Executes(QueryHandle handle) { return SlotPhase(query_slots[handle]) == Phase::kRunning; }
 
+/* In the handler: what rules and limits of execution want, posted as if by somebody else. */
+void LookFor(ManagedQuery *query, QuerySlot *slot, double now_ms)
+{
+	uint32 none = static_cast<uint32>(StopReason::kNone);
+	const StopReason reason = LookAtQuery(query, now_ms);
+
+	if (reason != StopReason::kNone && pg_atomic_compare_exchange_u32(&slot->stop_requested, &none, static_cast<uint32>(reason)))
+		pg_atomic_fetch_add_u64(&shared->counters.stopped, 1);
+}
+
 /* Signal handler. Interrupts are held, and this signal is blocked. */
 void OnTimer()
 {
+	const double now_ms = NowMs();
 	bool executing = false;
 
 	for (int i = 0; i < num_watched; i++) {
@@ -56,7 +70,10 @@ void OnTimer()
 			continue;
 		executing = true;
 		QuerySlot &slot = query_slots[handle];
-		if (slot.serial != watched[i].serial || pg_atomic_read_u32(&slot.stop_requested) == static_cast<uint32>(StopReason::kNone))
+		if (slot.serial != watched[i].serial)
+			continue;
+		LookFor(watched[i].query, &slot, now_ms);
+		if (pg_atomic_read_u32(&slot.stop_requested) == static_cast<uint32>(StopReason::kNone))
 			continue;
 		if (QueryCancelPending)
 			continue; /* by somebody else, whose message it is to be; or by us before */
@@ -76,8 +93,9 @@ WatchedQuery *FindWatched(QueryHandle handle)
 	return nullptr;
 }
 
-void Watch(QueryHandle handle)
+void Watch(ManagedQuery *query)
 {
+	const QueryHandle handle = query->handle;
 	WatchedQuery *place = FindWatched(handle);
 
 	if (place == nullptr)
@@ -91,6 +109,7 @@ void Watch(QueryHandle handle)
 	}
 	place->handle = kNoQuery;
 	place->serial = query_slots[handle].serial;
+	place->query = query;
 	place->handle = handle;
 }
 
@@ -101,22 +120,70 @@ bool IsPlainCancel(const ErrorData *error)
 	       strcmp(error->message_id, "canceling statement due to user request") == 0;
 }
 
-struct Numbers {
-	int64 real_kb, granted_kb, used_kb, limit_kb;
+/* What the client is told instead of "due to user request". */
+struct Explanation {
+	const char *message;    /* null: somebody else explains it */
+	char *text;             /* the message with what it names; null = as it is */
+	char *detail;
+	const char *hint;
 };
 
-Numbers ReadNumbers(QueryHandle handle)
+Explanation ExplainGuard(const ManagedQuery *query)
 {
-	Numbers numbers;
+	const QuerySlot &slot = query_slots[query->handle];
 
 	LWLockAcquire(shared->state_lock, LW_SHARED);
-	numbers.real_kb = static_cast<int64>(query_slots[handle].real_kb);
-	numbers.granted_kb = std::max(policy->View(handle).reserved_kb,
-	                              static_cast<int64>(query_slots[handle].granted_kb) + pg_atomic_read_u32(&query_slots[handle].grown_kb));
-	numbers.used_kb = shared->guard.used_kb;
-	numbers.limit_kb = shared->guard.limit_kb;
+	const int64 real_kb = static_cast<int64>(slot.real_kb);
+	const int64 granted_kb = std::max(policy->View(query->handle).reserved_kb, static_cast<int64>(slot.granted_kb) +
+	                                  pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&slot.grown_kb)));
+	const int64 used_kb = shared->guard.used_kb;
+	const int64 limit_kb = shared->guard.limit_kb;
 	LWLockRelease(shared->state_lock);
-	return numbers;
+	return {.message = "canceling statement due to memory pressure", .text = nullptr,
+	        .detail = psprintf("The statement holds " INT64_FORMAT " kB and was granted " INT64_FORMAT " kB; " INT64_FORMAT
+	                           " kB of " INT64_FORMAT " kB of memory are in use.", real_kb, granted_kb, used_kb, limit_kb),
+	        .hint = "It needs more memory than was predicted for it and cannot spill what it holds. "
+	                "Run it again when less is going on, or give the server more memory."};
+}
+
+/* The limit is that of the queue in which it is now. */
+Explanation ExplainExecutionTime(const ManagedQuery *query)
+{
+	QueueLimits limits;
+
+	LWLockAcquire(shared->state_lock, LW_SHARED);
+	limits = policy->config().queues[policy->View(query->handle).queue];
+	LWLockRelease(shared->state_lock);
+	return {.message = "canceling statement due to workload queue execution time limit", .text = nullptr,
+	        .detail = psprintf("The statement ran for %.0f ms; queue \"%s\" allows %.0f ms.", query->active_ms, limits.name,
+	                           static_cast<double>(limits.max_execution_ms)),
+	        .hint = "Let it do less, run it in another queue, or raise max_execution_time of the queue."};
+}
+
+Explanation ExplainRuleStop(const ManagedQuery *query)
+{
+	const char *rule = "";
+	char *const detail = ExplainRule(query, &rule);
+
+	return {.message = "canceling statement due to workload rule \"%s\"",
+	        .text = psprintf("canceling statement due to workload rule \"%s\"", rule), .detail = detail, .hint = kRuleHint};
+}
+
+Explanation Explain(const ManagedQuery *query)
+{
+	switch (static_cast<StopReason>(pg_atomic_read_u32(&query_slots[query->handle].stop_requested))) {
+		case StopReason::kMemoryGuard:
+			return ExplainGuard(query);
+		case StopReason::kExecutionTime:
+			return ExplainExecutionTime(query);
+		case StopReason::kRule:
+			return ExplainRuleStop(query);
+		case StopReason::kGiveWay:
+		case StopReason::kHop:
+		case StopReason::kNone:
+			break;
+	}
+	return {};
 }
 
 }  // namespace
@@ -131,7 +198,7 @@ bool RequestStopLocked(QueryHandle handle, uint32 serial, StopReason reason)
 	       pg_atomic_compare_exchange_u32(&slot.stop_requested, &none, static_cast<uint32>(reason));
 }
 
-void ArmStopTimer(const ManagedQuery *query)
+void ArmStopTimer(ManagedQuery *query)
 {
 	if (query->handle == kNoQuery)
 		return;
@@ -139,7 +206,7 @@ void ArmStopTimer(const ManagedQuery *query)
 		timer = RegisterTimeout(USER_TIMEOUT, OnTimer);
 		registered = true;
 	}
-	Watch(query->handle);
+	Watch(query);
 	if (!get_timeout_active(timer))
 		enable_timeout_after(timer, kStopTimerMs);
 }
@@ -179,17 +246,16 @@ void ExplainStop(ManagedQuery *query)
 	ErrorData *error = CopyErrorData();
 	if (!IsPlainCancel(error))
 		return;
-	const Numbers numbers = ReadNumbers(query->handle);
+	const Explanation explanation = Explain(query);
+	if (explanation.message == nullptr)
+		return;
 
 	FlushErrorState();
 	/* ReThrowError keeps where it happened (CONTEXT), which a new error would lose. */
-	error->message_id = "canceling statement due to memory pressure";
-	error->message = pstrdup(error->message_id);
-	error->detail = psprintf("The statement holds " INT64_FORMAT " kB and was granted " INT64_FORMAT " kB; " INT64_FORMAT
-	                         " kB of " INT64_FORMAT " kB of memory are in use.",
-	                         numbers.real_kb, numbers.granted_kb, numbers.used_kb, numbers.limit_kb);
-	error->hint = pstrdup("It needs more memory than was predicted for it and cannot spill what it holds. "
-	                      "Run it again when less is going on, or give the server more memory.");
+	error->message_id = explanation.message;
+	error->message = explanation.text != nullptr ? explanation.text : pstrdup(explanation.message);
+	error->detail = explanation.detail;
+	error->hint = pstrdup(explanation.hint);
 	ReThrowError(error);
 }
 

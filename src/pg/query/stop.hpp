@@ -20,7 +20,7 @@ inline constexpr int kStopTimerMs = 50;
 bool RequestStopLocked(QueryHandle handle, uint32 serial, StopReason reason);
 
 /* Before a stretch of the query executes: the timer ticks as long as managed queries execute here. No syscall if it does already. */
-void ArmStopTimer(const ManagedQuery *query);
+void ArmStopTimer(ManagedQuery *query);
 
 /* After a stretch, however it ended: what the timer posted too late must not hit what comes next. */
 void SettleStop(const ManagedQuery *query);

@@ -129,7 +129,7 @@ WLM_FUNCTION(wlm_reset)
 	if (target->models)
 		wlm::RunCommand("DELETE FROM wlm.model"); /* first: train() locks it before it reads history */
 	if (target->history)
-		wlm::RunCommand("TRUNCATE wlm.history, wlm.history_operator, wlm.plan");
+		wlm::RunCommand("TRUNCATE wlm.history, wlm.history_operator, wlm.plan, wlm.rule_action");
 	wlm::DiscardPending(target->models, target->history);
 	if (target->models)
 		wlm::ResetModels();

@@ -20,6 +20,7 @@ extern bool pq_check_connection(void);
 
 #include "pg/compat.hpp"
 #include "pg/query/classify.hpp"
+#include "pg/query/rules.hpp"
 #include "pg/wait/lock_graph.hpp"
 #include "pg/wait/snapshot.hpp"
 #include "pg/wait/statement_position.hpp"
@@ -102,6 +103,7 @@ void WaitLoop(ManagedQuery *query, double arrived_ms, double deadline_ms)
 			CheckClient();
 			CHECK_FOR_INTERRUPTS();
 			ForceBlockersIfAlone();
+			ApplyRulesWhileQueued(query, now_ms - arrived_ms, &deadline_ms);
 			checked_ms = now_ms;
 		}
 	}

@@ -14,7 +14,9 @@
 extern "C" {
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -57,6 +59,7 @@ SPIPlanPtr insert_history = nullptr;
 SPIPlanPtr insert_operator = nullptr;
 SPIPlanPtr insert_plan = nullptr;
 SPIPlanPtr update_plan = nullptr;
+SPIPlanPtr insert_rule_action = nullptr;
 
 /* Kept for the life of the process; PostgreSQL plans again if a table changes. */
 void Prepare(SPIPlanPtr *plan, const char *sql, int num_types, Oid *types)
@@ -74,6 +77,7 @@ void PrepareAll()
 {
 	Oid types[kNumHistoryColumns];
 	Oid plan_types[] = {INT8OID, INT8OID, INT2OID, BYTEAOID, FLOAT4OID, INT2OID};
+	Oid action_types[] = {TIMESTAMPTZOID, INT4OID, INT8OID, NAMEOID, NAMEOID, TEXTOID, BOOLOID, TEXTOID, FLOAT8OID, NAMEOID, NAMEOID};
 	Oid update_types[] = {INT8OID, INT8OID, TIMESTAMPTZOID};
 
 	char *sql = InsertStatement("history", kHistoryColumns, kNumHistoryColumns, types);
@@ -89,6 +93,10 @@ void PrepareAll()
 	        "UPDATE wlm.plan SET executions = executions + $2, last_seen = GREATEST(last_seen, $3) "
 	        "WHERE fingerprint = $1",
 	        lengthof(update_types), update_types);
+	Prepare(&insert_rule_action,
+	        "INSERT INTO wlm.rule_action (recorded_at, pid, query_id, queue, rule, action, applied, metric, metric_value, database, role) "
+	        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	        lengthof(action_types), action_types);
 }
 
 void Execute(SPIPlanPtr plan, Datum *values, const char *nulls, int expected)
@@ -109,6 +117,11 @@ bool IsWhole(const RecordHeader &header, const char *payload)
 	if (header.kind == RecordKind::kPlan && header.bytes >= offsetof(PlanRecord, nodes)) {
 		const PlanRecord *plan = reinterpret_cast<const PlanRecord *>(payload);
 		return plan->num_nodes >= 0 && plan->num_nodes <= kMaxPlanNodes && plan->BytesUsed() <= header.bytes;
+	}
+	if (header.kind == RecordKind::kRuleAction && header.bytes == sizeof(RuleActionRecord)) {
+		const RuleActionRecord *action = reinterpret_cast<const RuleActionRecord *>(payload);
+		return action->metric < kNumMetrics && action->action <= static_cast<uint8>(RuleAction::kAbort) &&
+			memchr(action->rule, '\0', sizeof action->rule) != nullptr;
 	}
 	return false;
 }
@@ -198,6 +211,40 @@ void StorePlan(const PlanRecord &plan)
 	Execute(insert_plan, values, nullptr, SPI_OK_INSERT);
 }
 
+Datum NameFrom(const char *text)
+{
+	Name name = static_cast<Name>(palloc0(NAMEDATALEN));
+
+	strlcpy(NameStr(*name), text, NAMEDATALEN);
+	return NameGetDatum(name);
+}
+
+void StoreRuleAction(const RuleActionRecord &action, const Workload &workload)
+{
+	const char *database = get_database_name(action.database_oid);
+	const char *role = GetUserNameFromId(action.role_oid, true);
+	const int queue = action.queue >= 0 && action.queue < workload.num_queues ? action.queue : 0;
+	char nulls[] = "           ";
+	Datum values[] = {
+		TimestampTzGetDatum(action.recorded_at),
+		Int32GetDatum(action.pid),
+		Int64GetDatum(static_cast<int64>(action.query_id)),
+		NameFrom(workload.limits[queue].name),
+		NameFrom(action.rule),
+		CStringGetTextDatum(RuleActionName(static_cast<RuleAction>(action.action))),
+		BoolGetDatum(action.applied),
+		CStringGetTextDatum(MetricName(static_cast<Metric>(action.metric))),
+		Float8GetDatum(action.value),
+		database != nullptr ? NameFrom(database) : Datum{0},
+		role != nullptr ? NameFrom(role) : Datum{0},
+	};
+
+	static_assert(lengthof(values) + 1 == sizeof nulls);
+	nulls[9] = database != nullptr ? ' ' : 'n';
+	nulls[10] = role != nullptr ? ' ' : 'n';
+	Execute(insert_rule_action, values, nulls, SPI_OK_INSERT);
+}
+
 /* In a memory context of its own, reset after each record: the batch may have many operators. */
 void StoreBatch(Batch *batch)
 {
@@ -214,6 +261,8 @@ void StoreBatch(Batch *batch)
 			const Experience &experience = *reinterpret_cast<const Experience *>(payload);
 			StoreExperience(experience, batch->workload);
 			CountExecution(batch, experience);
+		} else if (batch->headers[i].kind == RecordKind::kRuleAction) {
+			StoreRuleAction(*reinterpret_cast<const RuleActionRecord *>(payload), batch->workload);
 		} else {
 			StorePlan(*reinterpret_cast<const PlanRecord *>(payload));
 		}
@@ -258,7 +307,7 @@ void WriteHistory()
 	Batch *batch = static_cast<Batch *>(MemoryContextAlloc(TopMemoryContext, sizeof(Batch)));
 	while (remaining > 0) {
 		BeginWork("storing history");
-		if (SPI_execute("LOCK TABLE wlm.history, wlm.history_operator, wlm.plan IN ROW EXCLUSIVE MODE", false, 0) !=
+		if (SPI_execute("LOCK TABLE wlm.history, wlm.history_operator, wlm.plan, wlm.rule_action IN ROW EXCLUSIVE MODE", false, 0) !=
 		    SPI_OK_UTILITY)
 			elog(ERROR, "could not lock the tables of history");
 		PrepareAll();

@@ -32,6 +32,7 @@ extern "C" {
 #include "pg/guard.hpp"
 #include "pg/observe/observe.hpp"
 #include "pg/plan/plan_memory.hpp"
+#include "pg/query/rules.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/wait/lock_graph.hpp"
@@ -370,6 +371,7 @@ void RunLauncher()
 		if (ConfigReloadPending)
 			ReloadSettings();
 		launcher.guard.TickIfDue(NowMs());
+		ActOnRules();
 
 		/* The guard looks more often than there is other work. */
 		const bool tick = NowMs() - launcher.ticked_ms >= kTickMs;

@@ -60,6 +60,13 @@ void TrimHistory()
 	                 "pg_catalog.now() - pg_catalog.make_interval(days => $1::pg_catalog.int4) "
 	                 "ORDER BY finished_at LIMIT $2)",
 	                 setting::history_days);
+	/* Its times are those of one clock and one writer: as good an order as a number. */
+	DeleteInPortions("DELETE FROM wlm.rule_action WHERE recorded_at IN (SELECT recorded_at FROM wlm.rule_action WHERE recorded_at <= "
+	                 "(SELECT recorded_at FROM wlm.rule_action ORDER BY recorded_at DESC OFFSET $1 LIMIT 1) ORDER BY recorded_at LIMIT $2)",
+	                 setting::history_rows);
+	DeleteInPortions("DELETE FROM wlm.rule_action WHERE recorded_at IN (SELECT recorded_at FROM wlm.rule_action WHERE recorded_at < "
+	                 "pg_catalog.now() - pg_catalog.make_interval(days => $1::pg_catalog.int4) ORDER BY recorded_at LIMIT $2)",
+	                 setting::history_days);
 	DeleteInPortions("DELETE FROM wlm.plan WHERE fingerprint IN (SELECT fingerprint FROM wlm.plan "
 	                 "ORDER BY last_seen DESC OFFSET $1 LIMIT $2)",
 	                 kMaxPlans);

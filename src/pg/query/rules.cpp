@@ -1,0 +1,419 @@
+/*
+ * rules.cpp
+ *
+ * A rule that fires sets its bit in the query's slot, after the value that made it fire. Bits of rules_fired that
+ * are not in rules_done want to be carried out and recorded: by the launcher, whose latch is set, if the
+ * configuration is still that of the query; else when the query ends.
+ */
+#include "pg/query/rules.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <csignal>
+
+extern "C" {
+#include "access/xlog.h"
+#include "executor/execdesc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+}
+
+#include "pg/query/stop.hpp"
+#include "pg/wait/queueing.hpp"
+
+namespace wlm {
+
+namespace {
+
+/* How often rules are evaluated while a query runs. */
+constexpr double kLookMs = 250;
+
+int QueueOf(QueryHandle handle)
+{
+	const int queue = policy->View(handle).queue; /* of an entry that does not wait: plain loads */
+	return queue >= 0 && queue < kMaxQueues ? queue : 0;
+}
+
+void Unknown(RuleMetrics *metrics)
+{
+	for (double &value : metrics->value)
+		value = -1;
+}
+
+void ReadMetrics(const ManagedQuery *query, double now_ms, RuleMetrics *metrics)
+{
+	const QuerySlot &slot = query_slots[query->handle];
+	const MetricSource &source = query->watch->source;
+	const auto set = [metrics](Metric metric, double value) { metrics->value[static_cast<int>(metric)] = value; };
+
+	Unknown(metrics);
+	ReadSource(source, slot, query->in_stretch != 0, metrics);
+	set(Metric::kExecutionTime, ExecutionMs(query, now_ms));
+	set(Metric::kQueueTime, static_cast<double>(query->experience.queue_ms));
+	set(Metric::kMemory, slot.real_kb > 0 ? static_cast<double>(slot.real_kb) : -1);
+
+	const uint64 *processed = source.processed;
+	set(Metric::kReturnedRows, query->returned_rows + (processed != nullptr ? static_cast<double>(*processed) : 0));
+}
+
+/* Values first: who sees a bit finds its value. In a signal handler too. */
+void Fire(ManagedQuery *query, uint32 bits, const RuleMetrics &metrics)
+{
+	QuerySlot &slot = query_slots[query->handle];
+	const RuleSet &rules = query->watch->rules;
+
+	for (int i = 0; i < rules.num_rules && i < kMaxRules; i++)
+		if ((bits >> i & 1) != 0)
+			slot.rule_values[i] = static_cast<float>(FiringValue(rules.rules[i], metrics));
+	pg_write_barrier();
+	pg_atomic_fetch_or_u32(&slot.rules_fired, bits);
+	pg_atomic_fetch_add_u64(&shared->counters.rules_fired, std::popcount(bits));
+}
+
+bool UsesRows(const Rule &rule)
+{
+	for (int i = 0; i < rule.num_predicates && i < kMaxPredicates; i++)
+		if ((MetricBit(rule.predicates[i].metric) & kRowMetrics) != 0)
+			return true;
+	return false;
+}
+
+/* Counters of rows can be read in the middle of a change: their rules fire when they hold at two looks. */
+uint32 Confirmed(RuleWatch *watch, uint32 bits)
+{
+	uint32 sure = 0;
+
+	for (uint32 rest = bits; rest != 0; rest &= rest - 1) {
+		const int i = std::countr_zero(rest);
+		if (!UsesRows(watch->rules.rules[i]) || (watch->likely >> i & 1) != 0)
+			sure |= uint32{1} << i;
+	}
+	watch->likely = bits & ~sure;
+	return sure;
+}
+
+void PutRecordLocked(const QuerySlot &slot, int queue, const Rule &rule, float value, bool applied)
+{
+	RuleActionRecord record = {};
+
+	record.recorded_at = GetCurrentTimestamp();
+	record.query_id = slot.query_id;
+	record.value = static_cast<double>(value);
+	record.database_oid = slot.database;
+	record.role_oid = slot.role;
+	record.pid = slot.pid;
+	record.queue = static_cast<int16>(queue);
+	record.action = static_cast<uint8>(rule.action);
+	record.metric = static_cast<uint8>(rule.predicates[0].metric);
+	record.applied = applied;
+	memcpy(record.rule, rule.name, sizeof record.rule);
+	ring->Put(RecordKind::kRuleAction, &record, sizeof record);
+}
+
+/* The queue that a hop leads to, or -1 if that is where the query is. */
+int HopTarget(const QuerySlot &slot, const Rule &rule, int queue)
+{
+	const int target = rule.new_queue >= 0 ? rule.new_queue : slot.next_queue;
+	return target != queue ? target : -1;
+}
+
+/* Its slots count in the new queue from now on. If these are more than there are, it waits there and begins again, if it can. */
+bool HopLocked(QueryHandle handle, const Rule &rule, double now_ms)
+{
+	const QuerySlot &slot = query_slots[handle];
+	const QueryView view = policy->View(handle);
+	const int target = HopTarget(slot, rule, view.queue);
+
+	if (target < 0 || !policy->Move(handle, target, now_ms))
+		return false;
+	const QueueCounters counters = policy->Counters(target);
+	if (view.state == QueryState::kRunning && view.restartable && counters.slots_used > counters.slots)
+		RequestStopLocked(handle, slot.serial, StopReason::kHop);
+	return true;
+}
+
+/* Whether the rule's action was carried out, or is about to be. */
+bool ActLocked(QueryHandle handle, const Rule &rule, double now_ms)
+{
+	QuerySlot &slot = query_slots[handle];
+
+	switch (rule.action) {
+		case RuleAction::kLog:
+			return true;
+		case RuleAction::kChangePriority:
+			return policy->ChangePriority(handle, static_cast<Priority>(rule.new_priority), now_ms);
+		case RuleAction::kHop:
+			return HopLocked(handle, rule, now_ms);
+		case RuleAction::kAbort:
+			return pg_atomic_read_u32(&slot.stop_requested) == static_cast<uint32>(StopReason::kRule);
+	}
+	return false;
+}
+
+/* Marks `bits` as done; of their actions the severest is carried out, if `act`. */
+void CarryOutLocked(QueryHandle handle, const RuleSet &rules, uint32 bits, bool act, bool record, double now_ms)
+{
+	QuerySlot &slot = query_slots[handle];
+	const int queue = QueueOf(handle);
+	const int severest = act ? SeverestRule(rules, bits) : -1;
+
+	pg_atomic_fetch_or_u32(&slot.rules_done, bits);
+	for (int i = 0; i < rules.num_rules && i < kMaxRules; i++) {
+		if ((bits >> i & 1) == 0)
+			continue;
+		const Rule &rule = rules.rules[i];
+		const bool applied = rule.action == RuleAction::kLog || (i == severest && ActLocked(handle, rule, now_ms));
+		if (record)
+			PutRecordLocked(slot, queue, rule, slot.rule_values[i], applied);
+	}
+}
+
+uint32 PendingBits(const QuerySlot &slot)
+{
+	QuerySlot &mutable_slot = const_cast<QuerySlot &>(slot);
+	return pg_atomic_read_u32(&mutable_slot.rules_fired) & ~pg_atomic_read_u32(&mutable_slot.rules_done);
+}
+
+/* A number as people write it: whole where it is large. */
+char *NumberText(double value)
+{
+	return std::fabs(value) >= 100 || value == std::floor(value) ? psprintf("%.0f", value) : psprintf("%.3g", value);
+}
+
+char *ExplainPredicates(const Rule &rule, const RuleMetrics &metrics)
+{
+	char *text = pstrdup("");
+
+	for (int i = 0; i < rule.num_predicates && i < kMaxPredicates; i++) {
+		const Predicate &predicate = rule.predicates[i];
+		const char *relation = predicate.comparison == RuleOperator::kGreater ? "over"
+			: predicate.comparison == RuleOperator::kLess ? "under" : "equal to";
+		text = psprintf("%s%s%s was %s, %s %s", text, i > 0 ? "; " : "", MetricName(predicate.metric),
+		                NumberText(metrics.value[static_cast<int>(predicate.metric)]), relation, NumberText(predicate.value));
+	}
+	return psprintf("%s.", text);
+}
+
+[[noreturn]] void RaiseRule(const Rule &rule, const RuleMetrics &metrics)
+{
+	ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to workload rule \"%s\"", rule.name),
+	                errdetail_internal("%s", ExplainPredicates(rule, metrics)), errhint("%s", kRuleHint)));
+}
+
+}  // namespace
+
+void BeginRules(ManagedQuery *query, const Workload &workload)
+{
+	query->watched = false;
+	if (likely(workload.rules.num_rules == 0))
+		return;
+	if (query->watch == nullptr)
+		query->watch = static_cast<RuleWatch *>(MemoryContextAllocZero(TopMemoryContext, sizeof(RuleWatch)));
+	RuleWatch *const watch = query->watch;
+	watch->generation = workload.generation;
+	watch->rules = workload.rules;
+	ResetSource(&watch->source, MetricsAskedFor(watch->rules, query->experience.queue));
+	watch->looked_ms = 0;
+	watch->likely = 0;
+	watch->acting = -1;
+	query->watched = true;
+}
+
+void InitRuleSlotLocked(const ManagedQuery *query, QuerySlot *slot)
+{
+	pg_atomic_write_u32(&slot->rules_fired, 0);
+	pg_atomic_write_u32(&slot->rules_done, 0);
+	slot->metrics_asked = 0;
+	slot->next_queue = 0;
+	if (!query->watched)
+		return;
+	slot->rules_generation = query->watch->generation;
+	slot->metrics_asked = query->watch->source.asked;
+	for (pg_atomic_uint64 *part : {&slot->worker_metrics.cpu_us, &slot->worker_metrics.temp_blocks, &slot->worker_metrics.blocks_read,
+	                               &slot->worker_metrics.scan_rows, &slot->worker_metrics.join_rows,
+	                               &slot->worker_metrics.nested_loop_rows})
+		pg_atomic_write_u64(part, 0);
+}
+
+void ApplyRulesWhileQueued(ManagedQuery *query, double waited_ms, double *deadline_ms)
+{
+	if (!query->watched)
+		return;
+	const RuleSet &rules = query->watch->rules;
+	RuleMetrics metrics;
+	uint32 bits;
+
+	Unknown(&metrics);
+	metrics.value[static_cast<int>(Metric::kQueueTime)] = waited_ms;
+	{
+		const bool record = !RecoveryInProgress();
+		StateLock lock;
+		if (policy->View(query->handle).state != QueryState::kQueued)
+			return;
+		const double now_ms = NowMs();
+		bits = EvaluateRules(rules, QueueOf(query->handle), metrics, pg_atomic_read_u32(&query_slots[query->handle].rules_fired));
+		if (bits == 0)
+			return;
+		Fire(query, bits, metrics);
+		const int severest = SeverestRule(rules, bits);
+		if (severest >= 0 && rules.rules[severest].action == RuleAction::kAbort)
+			pg_atomic_write_u32(&query_slots[query->handle].stop_requested, static_cast<uint32>(StopReason::kRule));
+		CarryOutLocked(query->handle, rules, bits, true, record, now_ms);
+		const QueryView view = policy->View(query->handle);
+		query->experience.queue = static_cast<int16_t>(view.queue);
+		query->experience.priority = static_cast<uint8_t>(view.priority);
+		if (view.state == QueryState::kQueued)
+			*deadline_ms = policy->DeadlineMs(query->handle);
+	}
+	const int severest = SeverestRule(rules, bits);
+	if (severest >= 0 && rules.rules[severest].action == RuleAction::kAbort) {
+		pg_atomic_fetch_add_u64(&shared->counters.stopped, 1);
+		RaiseRule(rules.rules[severest], metrics);
+	}
+}
+
+/* ExecutorRun would reset the count anyway; before that it is the one of the run before, which is in returned_rows by now. */
+void OpenRun(ManagedQuery *query)
+{
+	EState *const estate = query->query_desc->estate;
+
+	if (!query->watched || (query->query_desc->operation != CMD_SELECT && !query->query_desc->plannedstmt->hasReturning))
+		return;
+	estate->es_processed = 0;
+	query->watch->source.processed = &estate->es_processed;
+}
+
+void CloseRun(ManagedQuery *query)
+{
+	if (query->watched)
+		query->watch->source.processed = nullptr;
+}
+
+void OpenRuleStretch(ManagedQuery *query)
+{
+	if (query->watched)
+		OpenStretch(&query->watch->source);
+	pg_compiler_barrier();
+	query->in_stretch = 1;
+}
+
+void CloseRuleStretch(ManagedQuery *query)
+{
+	if (query->in_stretch == 0)
+		return;
+	query->in_stretch = 0;
+	pg_compiler_barrier();
+	if (query->watched)
+		CloseStretch(&query->watch->source);
+}
+
+double ExecutionMs(const ManagedQuery *query, double now_ms)
+{
+	return query->active_ms + (query->in_stretch != 0 ? std::max(now_ms - query->started_ms, 0.0) : 0.0);
+}
+
+StopReason LookAtQuery(ManagedQuery *query, double now_ms)
+{
+	if (query->in_stretch == 0)
+		return StopReason::kNone;
+
+	const int queue = QueueOf(query->handle);
+	RuleWatch *const watch = query->watch;
+	if (query->watched && (watch->likely != 0 || now_ms - watch->looked_ms >= kLookMs)) {
+		RuleMetrics metrics;
+
+		watch->looked_ms = now_ms;
+		ReadMetrics(query, now_ms, &metrics);
+		const uint32 fired = pg_atomic_read_u32(&query_slots[query->handle].rules_fired);
+		const uint32 bits = Confirmed(watch, EvaluateRules(watch->rules, queue, metrics, fired));
+		if (bits != 0) {
+			const int severest = SeverestRule(watch->rules, bits);
+			const bool abort = query->applied && severest >= 0 && watch->rules.rules[severest].action == RuleAction::kAbort;
+
+			if (abort) {
+				watch->metrics = metrics;
+				watch->acting = severest;
+			}
+			Fire(query, bits, metrics);
+			WakeLauncher();
+			if (abort)
+				return StopReason::kRule;
+		}
+	}
+
+	/* An aligned word that changes only with the configuration; the lock is not for signal handlers. */
+	const double limit_ms = static_cast<double>(policy->config().queues[queue].max_execution_ms);
+	return query->applied && limit_ms > 0 && ExecutionMs(query, now_ms) > limit_ms ? StopReason::kExecutionTime : StopReason::kNone;
+}
+
+void FinishRules(ManagedQuery *query)
+{
+	RuleMetrics metrics;
+
+	if (!query->watched)
+		return;
+	ReadMetrics(query, NowMs(), &metrics);
+	const uint32 fired = pg_atomic_read_u32(&query_slots[query->handle].rules_fired);
+	const uint32 bits = EvaluateRules(query->watch->rules, QueueOf(query->handle), metrics, fired);
+	if (bits != 0)
+		Fire(query, bits, metrics);
+}
+
+/* Of what is still to be done here only the abort has been carried out, if the handler has asked for it. */
+void RecordRulesLocked(ManagedQuery *query, bool record)
+{
+	if (!query->watched)
+		return;
+	query->watched = false;
+	query->watch->source.rows = nullptr;
+	query->watch->source.processed = nullptr;
+
+	QuerySlot &slot = query_slots[query->handle];
+	const RuleSet &rules = query->watch->rules;
+	const uint32 bits = PendingBits(slot);
+	const int acting = query->watch->acting;
+	const int queue = QueueOf(query->handle);
+
+	pg_atomic_fetch_or_u32(&slot.rules_done, bits);
+	for (int i = 0; record && bits != 0 && i < rules.num_rules && i < kMaxRules; i++)
+		if ((bits >> i & 1) != 0)
+			PutRecordLocked(slot, queue, rules.rules[i], slot.rule_values[i],
+			                rules.rules[i].action == RuleAction::kLog || i == acting);
+}
+
+void ActOnRules()
+{
+	static uint64 seen = 0; /* of the launcher */
+	const uint64 fired = pg_atomic_read_u64(&shared->counters.rules_fired);
+
+	if (fired == seen)
+		return;
+	seen = fired;
+	pg_read_barrier();
+	const bool record = !RecoveryInProgress();
+	const double now_ms = NowMs();
+	for (QueryHandle handle = 0; handle < policy->max_queries(); handle++) {
+		QuerySlot &slot = query_slots[handle];
+
+		if (PendingBits(slot) == 0)
+			continue;
+		StateLock lock;
+		const bool current = slot.pid != 0 && slot.rules_generation == shared->workload.generation;
+		const uint32 bits = current ? PendingBits(slot) : 0;
+		if (bits != 0)
+			CarryOutLocked(handle, shared->workload.rules, bits, slot.applied, record, now_ms);
+	}
+}
+
+char *ExplainRule(const ManagedQuery *query, const char **rule)
+{
+	const RuleWatch *const watch = query->watch;
+
+	if (watch == nullptr || watch->acting < 0)
+		return nullptr;
+	*rule = watch->rules.rules[watch->acting].name;
+	return ExplainPredicates(watch->rules.rules[watch->acting], watch->metrics);
+}
+
+}  // namespace wlm

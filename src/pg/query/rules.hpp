@@ -1,0 +1,63 @@
+/*
+ * rules.hpp
+ *
+ * Query monitoring rules (core/decide/rules.hpp) while a query waits, runs and ends. A query keeps the rules with which it
+ * began. While it runs its backend's own timer looks (query/stop.cpp), abort works without anybody else; what
+ * changes its place among others, and the record, is done by the launcher, or at the latest by the query's own end.
+ */
+#pragma once
+
+#include "pg/observe/rule_metrics.hpp"
+#include "pg/query/managed_query.hpp"
+#include "pg/shared_state.hpp"
+
+namespace wlm {
+
+/* Of one pooled ManagedQuery, for good; the handler reads it while the query executes. */
+struct RuleWatch {
+	uint32 generation;              /* of the workload that the rules are of */
+	RuleSet rules;
+	MetricSource source;
+	double looked_ms;               /* when the rules were evaluated last */
+	uint32 likely;                  /* bits that held then, on rows: to be confirmed by a second look */
+	volatile int acting;            /* the rule that ends the query, -1 = none */
+	RuleMetrics metrics;            /* that made it */
+};
+
+/* Before the query arrives. Takes the rules if there are any: without, nothing below does anything. */
+void BeginRules(ManagedQuery *query, const Workload &workload);
+
+/* With FillSlot, under state_lock. */
+void InitRuleSlotLocked(const ManagedQuery *query, QuerySlot *slot);
+
+/* About once a second in the queue. Moves it, changes its priority and its deadline, or raises. */
+void ApplyRulesWhileQueued(ManagedQuery *query, double waited_ms, double *deadline_ms);
+
+/* Around a run (rows are those of its ExecutorRun), and around each stretch, while the handler does not look. */
+void OpenRun(ManagedQuery *query);
+void CloseRun(ManagedQuery *query);
+void OpenRuleStretch(ManagedQuery *query);
+void CloseRuleStretch(ManagedQuery *query);
+
+/* In the timer's handler, inside of a stretch: what the query's queue and the rules want of it now. */
+StopReason LookAtQuery(ManagedQuery *query, double now_ms);
+
+/* ExecutorEnd: rules that hold and that no tick has seen. They are recorded; there is nothing left to act on. */
+void FinishRules(ManagedQuery *query);
+
+/* The slot goes back: what has fired and nobody has recorded. Under state_lock; `record` is false on a standby. */
+void RecordRulesLocked(ManagedQuery *query, bool record);
+
+/* Launcher: carries out and records what has fired since the last call. */
+void ActOnRules();
+
+/* Milliseconds of execution, now inside of a stretch or not. */
+double ExecutionMs(const ManagedQuery *query, double now_ms);
+
+inline constexpr const char *kRuleHint = "Table wlm.rule has the rule, wlm.rule_action what it has done. "
+                                         "Let the statement do less, run it in another queue, or have the rule changed.";
+
+/* "query_execution_time was 12000, over 10000", of the rule that ends the query; its name in *rule. In the current memory context. */
+char *ExplainRule(const ManagedQuery *query, const char **rule);
+
+}  // namespace wlm
