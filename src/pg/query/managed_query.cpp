@@ -312,6 +312,7 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 
 	const int queue = RouteQuery(scratch_graph, scratch_forecast);
 	const Priority priority = QueryPriority(queue);
+	const int next_queue = AskForNextQueue(LocalWorkload().rules) ? NextQueue(queue, scratch_graph, scratch_forecast) : 0;
 	ManagedQuery *query = TakeFromPool();
 	ResetQuery(query, query_desc);
 	GrantDecision grant;
@@ -319,7 +320,7 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	TakeGrant(query, grant);
 	RecordPrediction(query, *scratch_graph, *scratch_forecast, queue, priority);
 
-	BeginRules(query, LocalWorkload());
+	BeginRules(query, LocalWorkload(), next_queue);
 
 	const double arrived_ms = NowMs();
 	const bool may_wait = query->applied && MayWait(query_desc, num_active > 0);

@@ -71,6 +71,17 @@ void Fire(ManagedQuery *query, uint32 bits, const RuleMetrics &metrics)
 	pg_atomic_fetch_add_u64(&shared->counters.rules_fired, std::popcount(bits));
 }
 
+/* False if somebody has asked already. */
+bool PostStop(const ManagedQuery *query, StopReason reason)
+{
+	uint32 none = static_cast<uint32>(StopReason::kNone);
+
+	if (!pg_atomic_compare_exchange_u32(&query_slots[query->handle].stop_requested, &none, static_cast<uint32>(reason)))
+		return false;
+	pg_atomic_fetch_add_u64(&shared->counters.stopped, 1);
+	return true;
+}
+
 bool UsesRows(const Rule &rule)
 {
 	for (int i = 0; i < rule.num_predicates && i < kMaxPredicates; i++)
@@ -91,6 +102,28 @@ uint32 Confirmed(RuleWatch *watch, uint32 bits)
 	}
 	watch->likely = bits & ~sure;
 	return sure;
+}
+
+/* The stop comes before the bits: who finds these must see whether the abort was carried out. */
+void LookAtRules(ManagedQuery *query, int queue, double now_ms)
+{
+	RuleWatch *const watch = query->watch;
+	RuleMetrics metrics;
+
+	watch->looked_ms = now_ms;
+	ReadMetrics(query, now_ms, &metrics);
+	const uint32 fired = pg_atomic_read_u32(&query_slots[query->handle].rules_fired);
+	const uint32 bits = Confirmed(watch, EvaluateRules(watch->rules, queue, metrics, fired));
+	if (bits == 0)
+		return;
+	const int severest = SeverestRule(watch->rules, bits);
+	if (query->applied && severest >= 0 && watch->rules.rules[severest].action == RuleAction::kAbort &&
+	    PostStop(query, StopReason::kRule)) {
+		watch->metrics = metrics;
+		watch->acting = severest;
+	}
+	Fire(query, bits, metrics);
+	WakeLauncher();
 }
 
 void PutRecordLocked(const QuerySlot &slot, int queue, const Rule &rule, float value, bool applied)
@@ -203,7 +236,15 @@ char *ExplainPredicates(const Rule &rule, const RuleMetrics &metrics)
 
 }  // namespace
 
-void BeginRules(ManagedQuery *query, const Workload &workload)
+bool AskForNextQueue(const RuleSet &rules)
+{
+	for (int i = 0; i < rules.num_rules && i < kMaxRules; i++)
+		if (rules.rules[i].action == RuleAction::kHop && rules.rules[i].new_queue < 0)
+			return true;
+	return false;
+}
+
+void BeginRules(ManagedQuery *query, const Workload &workload, int next_queue)
 {
 	query->watched = false;
 	if (likely(workload.rules.num_rules == 0))
@@ -214,6 +255,7 @@ void BeginRules(ManagedQuery *query, const Workload &workload)
 	watch->generation = workload.generation;
 	watch->rules = workload.rules;
 	ResetSource(&watch->source, MetricsAskedFor(watch->rules, query->experience.queue));
+	watch->next_queue = next_queue;
 	watch->looked_ms = 0;
 	watch->likely = 0;
 	watch->acting = -1;
@@ -230,6 +272,7 @@ void InitRuleSlotLocked(const ManagedQuery *query, QuerySlot *slot)
 		return;
 	slot->rules_generation = query->watch->generation;
 	slot->metrics_asked = query->watch->source.asked;
+	slot->next_queue = query->watch->next_queue;
 	for (pg_atomic_uint64 *part : {&slot->worker_metrics.cpu_us, &slot->worker_metrics.temp_blocks, &slot->worker_metrics.blocks_read,
 	                               &slot->worker_metrics.scan_rows, &slot->worker_metrics.join_rows,
 	                               &slot->worker_metrics.nested_loop_rows})
@@ -313,38 +356,19 @@ double ExecutionMs(const ManagedQuery *query, double now_ms)
 	return query->active_ms + (query->in_stretch != 0 ? std::max(now_ms - query->started_ms, 0.0) : 0.0);
 }
 
-StopReason LookAtQuery(ManagedQuery *query, double now_ms)
+void LookAtQuery(ManagedQuery *query, double now_ms)
 {
 	if (query->in_stretch == 0)
-		return StopReason::kNone;
+		return;
 
 	const int queue = QueueOf(query->handle);
-	RuleWatch *const watch = query->watch;
-	if (query->watched && (watch->likely != 0 || now_ms - watch->looked_ms >= kLookMs)) {
-		RuleMetrics metrics;
-
-		watch->looked_ms = now_ms;
-		ReadMetrics(query, now_ms, &metrics);
-		const uint32 fired = pg_atomic_read_u32(&query_slots[query->handle].rules_fired);
-		const uint32 bits = Confirmed(watch, EvaluateRules(watch->rules, queue, metrics, fired));
-		if (bits != 0) {
-			const int severest = SeverestRule(watch->rules, bits);
-			const bool abort = query->applied && severest >= 0 && watch->rules.rules[severest].action == RuleAction::kAbort;
-
-			if (abort) {
-				watch->metrics = metrics;
-				watch->acting = severest;
-			}
-			Fire(query, bits, metrics);
-			WakeLauncher();
-			if (abort)
-				return StopReason::kRule;
-		}
-	}
+	if (query->watched && (query->watch->likely != 0 || now_ms - query->watch->looked_ms >= kLookMs))
+		LookAtRules(query, queue, now_ms);
 
 	/* An aligned word that changes only with the configuration; the lock is not for signal handlers. */
 	const double limit_ms = static_cast<double>(policy->config().queues[queue].max_execution_ms);
-	return query->applied && limit_ms > 0 && ExecutionMs(query, now_ms) > limit_ms ? StopReason::kExecutionTime : StopReason::kNone;
+	if (query->applied && limit_ms > 0 && ExecutionMs(query, now_ms) > limit_ms)
+		PostStop(query, StopReason::kExecutionTime);
 }
 
 void FinishRules(ManagedQuery *query)

@@ -17,6 +17,7 @@ namespace wlm {
 struct RuleWatch {
 	uint32 generation;              /* of the workload that the rules are of */
 	RuleSet rules;
+	int next_queue;                 /* of a hop without a target */
 	MetricSource source;
 	double looked_ms;               /* when the rules were evaluated last */
 	uint32 likely;                  /* bits that held then, on rows: to be confirmed by a second look */
@@ -24,8 +25,11 @@ struct RuleWatch {
 	RuleMetrics metrics;            /* that made it */
 };
 
+/* Whether a rule hops to where the routing says: then BeginRules() must be told where that is. */
+bool AskForNextQueue(const RuleSet &rules);
+
 /* Before the query arrives. Takes the rules if there are any: without, nothing below does anything. */
-void BeginRules(ManagedQuery *query, const Workload &workload);
+void BeginRules(ManagedQuery *query, const Workload &workload, int next_queue);
 
 /* With FillSlot, under state_lock. */
 void InitRuleSlotLocked(const ManagedQuery *query, QuerySlot *slot);
@@ -39,8 +43,8 @@ void CloseRun(ManagedQuery *query);
 void OpenRuleStretch(ManagedQuery *query);
 void CloseRuleStretch(ManagedQuery *query);
 
-/* In the timer's handler, inside of a stretch: what the query's queue and the rules want of it now. */
-StopReason LookAtQuery(ManagedQuery *query, double now_ms);
+/* In the timer's handler: posts a stop in the slot if the query's queue or a rule wants one, inside of a stretch. */
+void LookAtQuery(ManagedQuery *query, double now_ms);
 
 /* ExecutorEnd: rules that hold and that no tick has seen. They are recorded; there is nothing left to act on. */
 void FinishRules(ManagedQuery *query);

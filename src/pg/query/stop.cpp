@@ -47,16 +47,6 @@ TimeoutId timer;
 
 bool Executes(QueryHandle handle) { return SlotPhase(query_slots[handle]) == Phase::kRunning; }
 
-/* In the handler: what rules and limits of execution want, posted as if by somebody else. */
-void LookFor(ManagedQuery *query, QuerySlot *slot, double now_ms)
-{
-	uint32 none = static_cast<uint32>(StopReason::kNone);
-	const StopReason reason = LookAtQuery(query, now_ms);
-
-	if (reason != StopReason::kNone && pg_atomic_compare_exchange_u32(&slot->stop_requested, &none, static_cast<uint32>(reason)))
-		pg_atomic_fetch_add_u64(&shared->counters.stopped, 1);
-}
-
 /* Signal handler. Interrupts are held, and this signal is blocked. */
 void OnTimer()
 {
@@ -72,7 +62,7 @@ void OnTimer()
 		QuerySlot &slot = query_slots[handle];
 		if (slot.serial != watched[i].serial)
 			continue;
-		LookFor(watched[i].query, &slot, now_ms);
+		LookAtQuery(watched[i].query, now_ms);
 		if (pg_atomic_read_u32(&slot.stop_requested) == static_cast<uint32>(StopReason::kNone))
 			continue;
 		if (QueryCancelPending)
