@@ -24,12 +24,13 @@ constexpr double kFineLoad = 4.0;
 constexpr double kFineBuckets = 8.0;
 constexpr double kPerDoubling = 4.0;
 
+constexpr double kMaxLoad = 256.0;              /* the last bucket is open: one absurd reading must not bend the line */
 constexpr double kMaxLogRatio = 3.0;            /* 20 times: beyond that the prediction was wrong, not the neighbours busy */
 constexpr double kMaxBucketWeight = 500.0;      /* what came before fades as more comes */
 constexpr double kFade = 0.9999;                /* per observation, everywhere: half after 7,000 */
 
 constexpr double kLeastWeight = 40.0;           /* of all buckets together */
-constexpr double kLeastBucketWeight = 4.0;      /* of each of at least kLeastBuckets */
+constexpr double kLeastBucketWeight = 4.0;      /* of each of at least kLeastBuckets; those with less are left out */
 constexpr int kLeastBuckets = 3;
 constexpr double kLeastSpread = 1.0;            /* processors between the lowest and the highest of them */
 constexpr double kLeastDeviation = 0.05;        /* of a single log ratio: nobody is predicted better */
@@ -140,11 +141,11 @@ void InitInterference(InterferenceLearner *learner) noexcept
 
 void ObserveOverlap(InterferenceLearner *learner, const Overlap &overlap) noexcept
 {
-	const double load = static_cast<double>(overlap.load);
+	const double load = std::min(kMaxLoad, static_cast<double>(overlap.load));
 	const double ratio = static_cast<double>(overlap.ratio);
-	const double weight = std::min(1.0, static_cast<double>(overlap.weight));
-	if (!(ratio > 0) || !std::isfinite(ratio) || !(load >= 0) || !std::isfinite(load) || !(weight > 0))
+	if (!(ratio > 0) || !std::isfinite(ratio) || !(load >= 0) || !std::isfinite(overlap.load) || !(overlap.weight > 0))
 		return;
+	const double weight = std::min(1.0, static_cast<double>(overlap.weight));
 	const int bucket = BucketOf(load);
 	const double log_ratio = std::clamp(std::log(ratio), -kMaxLogRatio, kMaxLogRatio);
 	const double full = learner->weight[bucket] + weight;
@@ -165,10 +166,10 @@ Interference FitInterference(const InterferenceLearner &learner) noexcept
 {
 	const Interference unknown{0, 0, false};
 	Point points[kNumBuckets];
-	int count = 0, num_filled = 0;
-	double weight = 0, squares = 0, lowest = 0, highest = 0;
+	int count = 0;
+	double weight = 0, squares = 0;
 	for (int i = 0; i < kNumBuckets; i++) {
-		if (!(learner.weight[i] >= 1))
+		if (!(learner.weight[i] >= kLeastBucketWeight))
 			continue;
 		const double log_ratio = learner.sum_log_ratio[i] / learner.weight[i];
 		const double ratio = std::exp(log_ratio);
@@ -178,13 +179,8 @@ Interference FitInterference(const InterferenceLearner &learner) noexcept
 		point.weight = learner.weight[i] / (ratio * ratio);     /* the deviation grows with the ratio */
 		weight += learner.weight[i];
 		squares += std::max(0.0, learner.sum_squared_log_ratio[i] - learner.weight[i] * log_ratio * log_ratio);
-		if (learner.weight[i] >= kLeastBucketWeight) {
-			lowest = num_filled == 0 ? point.load : std::min(lowest, point.load);
-			highest = std::max(highest, point.load);
-			num_filled++;
-		}
 	}
-	if (weight < kLeastWeight || num_filled < kLeastBuckets || highest - lowest < kLeastSpread || !std::isfinite(weight))
+	if (!(weight >= kLeastWeight) || count < kLeastBuckets || !(points[count - 1].load - points[0].load >= kLeastSpread))
 		return unknown;
 
 	/* A knee above the last bucket but one would rest on a single point. */
@@ -192,7 +188,7 @@ Interference FitInterference(const InterferenceLearner &learner) noexcept
 	double best_knee = 0;
 	Line best = FitLine(all, 0);
 	for (int i = 1; i < kNumKnees; i++) {
-		const double knee = points[std::max(0, count - 2)].load * i / kNumKnees;
+		const double knee = points[count - 2].load * i / kNumKnees;
 		const Line line = FitLine(all, knee);
 		if (line.error < best.error) {
 			best = line;

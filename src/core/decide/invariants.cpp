@@ -54,7 +54,8 @@ const char *Policy::CheckFixed() const noexcept
 	if (!std::isfinite(cutoff_ms_) || cutoff_ms_ < correction_ * std::max(0.0, config_.express_floor_ms) * (1 - 1e-9) ||
 		cutoff_ms_ > correction_ * policy::kCutoffSpan * std::max(0.0, config_.express_floor_ms) * (1 + 1e-9))
 		return "the cut-off is out of its span";
-	if (!(waste_credit_ms_ <= policy::kMostCreditMs) || !std::isfinite(waste_credit_ms_) || random_ == 0 || !(seek_after_ms_ <= clock_ms_ + policy::kSeekPauseMs))
+	if (!(waste_credit_ms_ <= policy::kMostCreditMs) || !std::isfinite(waste_credit_ms_) || random_ == 0 ||
+		!(seek_after_ms_ <= clock_ms_ + policy::kSeekPauseMs))
 		return "what may be thrown away is out of range";
 	if (!(interference_.slope >= 0) || !(interference_.knee >= 0))
 		return "the interference is not a number";

@@ -53,9 +53,10 @@ inline constexpr double kCorrectionStep = 1.05;
 inline constexpr double kMaxCorrection = 8.0;
 
 /*
- * Preemption. A query that gave way once gives way again with p = 1/2, then 1/4, ..., and only after kMinRunMs: what it does meanwhile may end it.
- * No query throws away more than its predicted time, or kLeastWasteMs if that is less; who has done kNearlyDone of it runs on. All together
- * throw away at most kWastePart of what is executed, plus an allowance to begin with; a calm month does not save up more than kMostCreditMs.
+ * Preemption. A query that gave way once gives way again with p = 1/2, then 1/4, ..., and only after kMinRunMs: what it does meanwhile
+ * may end it. No query throws away more than its predicted time, or kLeastWasteMs if that is less; who has done kNearlyDone of it runs
+ * on. All together throw away at most kWastePart of what is executed, plus an allowance to begin with; a calm month does not save up
+ * more than kMostCreditMs.
  */
 inline constexpr double kMinRunMs = 1000.0;
 inline constexpr double kLeastWasteMs = 1000.0;

@@ -54,7 +54,8 @@ double Policy::Draw() noexcept
 /* Of those that are counted in restartable_. */
 bool Policy::IsRestartable(const Entry &entry) const noexcept
 {
-	return entry.state == QueryState::kRunning && entry.lane == Lane::kNormal && (entry.flags & (kRestartableFlag | kAskedFlag)) == kRestartableFlag;
+	return entry.state == QueryState::kRunning && entry.lane == Lane::kNormal &&
+		(entry.flags & (kRestartableFlag | kAskedFlag)) == kRestartableFlag;
 }
 
 /* With -1 before anything changes that IsRestartable() or the priority depends on, with 1 after it. */
