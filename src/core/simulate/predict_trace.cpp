@@ -17,11 +17,16 @@ namespace wlm {
 
 namespace {
 
-/* Of a moment's weight with every observation: half of it is in the last 700, 70 and 35. */
+/*
+ * Of a moment's weight with every observation: half of it is in the last 700, 70, 4 and 7. What a stream does drifts: on the trace
+ * of bench/simulate/README.md the error within a stream is mostly that of its query before.
+ */
 constexpr double kFadingOfAll = 0.999;
-constexpr double kFadingOfOne = 0.99;
-constexpr double kFadingOfBoth = 0.98;
-constexpr double kShrinkage = 2.0;      /* observations that the coarser estimate is worth */
+constexpr double kFadingOfTemplate = 0.99;
+constexpr double kFadingOfStream = 0.85;
+constexpr double kFadingOfBoth = 0.9;
+constexpr double kFadingOfErrors = 0.98;
+constexpr double kShrinkage = 0.5;      /* observations that the coarser estimate is worth */
 constexpr double kFirstVariance = 1.0;  /* of the logarithm, before there are errors to learn from; worth kShrinkage observations */
 
 /* Faded sums of what is left of the logarithm when the coarser effects are taken off, and of the errors that were made. */
@@ -108,13 +113,13 @@ class Predictor {
 		if (effects.of_both != nullptr)
 			effects.of_both->Learn(rest - of_template - of_stream, kFadingOfBoth);
 		if (effects.of_template != nullptr)
-			effects.of_template->Learn(rest - of_stream, kFadingOfOne);
+			effects.of_template->Learn(rest - of_stream, kFadingOfTemplate);
 		if (effects.of_stream != nullptr)
-			effects.of_stream->Learn(rest - of_template, kFadingOfOne);
+			effects.of_stream->Learn(rest - of_template, kFadingOfStream);
 		if (predicted > 0) {
 			const double error = value - std::log(predicted);
 			Moments &finest = Finest(effects);
-			finest.LearnError(error, kFadingOfBoth);
+			finest.LearnError(error, kFadingOfErrors);
 			if (&finest != &all_)
 				all_.LearnError(error, kFadingOfAll);
 		}
