@@ -106,11 +106,8 @@ std::vector<wlm::TraceQuery> Load(const Options &options)
 	rows.resize(static_cast<size_t>(count));
 
 	std::vector<wlm::TraceQuery> trace;
-	std::vector<wlm::Observed> seen;
-	for (const wlm::RecordedQuery &row : rows) {
+	for (const wlm::RecordedQuery &row : rows)
 		trace.push_back(wlm::QueryFromRecorded(row, 0));
-		seen.push_back({row.arrival_ms, row.arrival_ms + row.duration_ms, row.duration_ms, row.template_key, row.stream_key});
-	}
 	if (options.recorded_under_load) {
 		std::vector<wlm::RecordedRun> runs;
 		for (const wlm::RecordedQuery &row : rows)
@@ -119,34 +116,34 @@ std::vector<wlm::TraceQuery> Load(const Options &options)
 		std::vector<int64_t> order(2 * runs.size());
 		wlm::WorkFromRecorded(runs, options.processors, work, order);
 		for (size_t i = 0; i < work.size(); i++)
-			trace[i].work_ms = seen[i].value = work[i];
-	}
-	std::vector<uint64_t> words(wlm::PredictTraceBytes(count) / 8 + 1);
-	std::vector<wlm::Predicted> predicted(trace.size());
-	wlm::PredictTrace(seen, wlm::kUpperTimeQuantile, std::as_writable_bytes(std::span(words)), predicted);
-	for (size_t i = 0; i < trace.size(); i++) {
-		if (rows[i].predicted_ms > 0)
-			continue;
-		trace[i].predicted_ms = predicted[i].median;
-		trace[i].predicted_upper_ms = predicted[i].upper;
+			trace[i].work_ms = work[i];
 	}
 	return trace;
 }
 
+/* With ends as if every query had run alone: how good simple predictions can be here. Those of a simulation come later and are worse. */
 void PrintPredictions(const std::vector<wlm::TraceQuery> &trace)
 {
+	std::vector<wlm::Observed> seen;
+	for (const wlm::TraceQuery &query : trace)
+		seen.push_back({query.arrival_ms, query.arrival_ms + query.work_ms, query.work_ms, query.keys});
+	std::vector<uint64_t> words(wlm::PredictTraceBytes(static_cast<int64_t>(trace.size())) / 8 + 1);
+	std::vector<wlm::Predicted> predicted(trace.size());
+	wlm::PredictTrace(seen, wlm::kUpperTimeQuantile, std::as_writable_bytes(std::span(words)), predicted);
+
 	std::vector<double> errors;
 	double covered = 0;
-	for (const wlm::TraceQuery &query : trace) {
-		if (!(query.predicted_ms > 0))
+	for (size_t i = 0; i < trace.size(); i++) {
+		const wlm::Predicted time = trace[i].predicted_ms > 0 ? wlm::Predicted{trace[i].predicted_ms, trace[i].predicted_upper_ms} : predicted[i];
+		if (!(time.median > 0))
 			continue;
-		const double work = std::max(1.0, query.work_ms);
-		errors.push_back(std::max(query.predicted_ms / work, work / query.predicted_ms));
-		covered += query.work_ms <= query.predicted_upper_ms ? 1 : 0;
+		const double work = std::max(1.0, trace[i].work_ms);
+		errors.push_back(std::max(time.median / work, work / time.median));
+		covered += trace[i].work_ms <= time.upper ? 1 : 0;
 	}
 	const double known = static_cast<double>(errors.size());
 	const wlm::Distribution q_error = wlm::Describe(errors);
-	std::printf("%zu queries; predictions for %.1f %%: q-error P50 %.2f, P90 %.2f; %.1f %% at most their upper value\n", trace.size(),
+	std::printf("%zu queries. Predictions, if each ran alone: for %.1f %%, q-error P50 %.2f, P90 %.2f; %.1f %% are at most their upper value.\n\n", trace.size(),
 		100 * known / static_cast<double>(trace.size()), q_error.p50, q_error.p90, known > 0 ? 100 * covered / known : 0);
 }
 
@@ -194,8 +191,12 @@ wlm::SimulationResult Simulate(const Options &options, std::vector<wlm::TraceQue
 			query.predicted_ms = query.predicted_upper_ms = std::max(1.0, query.work_ms);
 	}
 
+	const int64_t count = static_cast<int64_t>(trace.size());
+	std::vector<uint64_t> learned(wlm::TraceLearner::BytesNeeded(count) / 8 + 1);
+	config.learner = wlm::TraceLearner::Init(std::as_writable_bytes(std::span(learned)), count);
+
 	wlm::SimulationResult result;
-	std::vector<uint64_t> words(wlm::SimulationBytes(static_cast<int64_t>(trace.size()), 0) / 8 + 1);
+	std::vector<uint64_t> words(wlm::SimulationBytes(count, 0) / 8 + 1);
 	const wlm::SimulationStatus status = wlm::Simulate(trace, config, std::as_writable_bytes(std::span(words)), {}, {}, &result);
 	if (status != wlm::SimulationStatus::kDone) {
 		std::fprintf(stderr, "%s: the simulation ended with status %d\n", line.name, static_cast<int>(status));
@@ -214,8 +215,9 @@ void PrintTable(const Options &options, const std::vector<wlm::TraceQuery> &reco
 	const wlm::Distribution work = wlm::Describe(works);
 	const double short_ms = options.short_ms > 0 ? options.short_ms : works[works.size() / 4];
 
-	std::printf("\n### Load %.2f of %g processors\n\nWork times %.4g: mean %.2f s, P50 %.2f s, P95 %.2f s; short: under %.2f s. Times in seconds.\n\n", load,
+	std::printf("\n### Load %.2f of %g processors\n\nWork times %.4g: mean %.2f s, P50 %.2f s, P95 %.2f s; short: under %.2f s. Times in seconds.\n", load,
 		options.processors, factor, work.mean / 1e3, work.p50 / 1e3, work.p95 / 1e3, short_ms / 1e3);
+	PrintPredictions(trace);
 	std::printf("| scheduler | queue mean | P50 | P90 | P99 | max | never waited | latency mean | P50 | P95 | short P95 | slowdown mean | "
 	            "max | running | forced |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 	for (const Line &line : kLines) {
@@ -240,7 +242,6 @@ int main(int argc, char **argv)
 		std::fprintf(stderr, "%s has no queries\n", options.trace);
 		return 1;
 	}
-	PrintPredictions(trace);
 	const auto start = std::chrono::steady_clock::now();
 	for (const double load : options.loads)
 		PrintTable(options, trace, load);

@@ -115,6 +115,22 @@ TEST_F(SimulateTest, PolicySchedulesByPredictionsNotByTruth)
 	ExpectTimes(Run(Scheduler::kWlm, trace), {0, 900, 5800}, {1000, 5000, 100});
 }
 
+TEST_F(SimulateTest, PredictsFromItsOwnEnds)
+{
+	/* Both kinds unknown: in the order of arrival. Then each kind has ended once, and the short one goes first. */
+	std::vector<TraceQuery> trace = {Query(0, 1000), Query(1, 1000), Query(2, 100), Query(3000, 1000), Query(3001, 1000), Query(3002, 100)};
+	for (size_t i = 0; i < trace.size(); i++) {
+		trace[i].predicted_ms = trace[i].predicted_upper_ms = 0;
+		trace[i].keys = {trace[i].work_ms > 500 ? 1u : 2u, 0};
+	}
+	std::vector<uint64_t> words(TraceLearner::BytesNeeded(6) / 8 + 1);
+	config.learner = TraceLearner::Init(std::as_writable_bytes(std::span(words)), 6);
+	for (int repeat = 0; repeat < 2; repeat++)
+		ExpectTimes(Run(Scheduler::kWlm, trace), {0, 999, 1998, 0, 1099, 998}, {1000, 1000, 100, 1000, 1000, 100});
+	trace[5].predicted_ms = 1e5;    /* what the trace says counts */
+	ExpectTimes(Run(Scheduler::kWlm, trace), {0, 999, 1998, 0, 999, 1998}, {1000, 1000, 100, 1000, 1000, 100});
+}
+
 TEST_F(SimulateTest, ExpressLaneNeedsNoSlot)
 {
 	policy.express_floor_ms = 200;

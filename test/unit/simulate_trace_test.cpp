@@ -47,7 +47,7 @@ TEST(ReadTraceTest, TwoColumnsAreEnough)
 	EXPECT_EQ(21, read.rows[0].arrival_ms);
 	EXPECT_EQ(2062.5, read.rows[1].duration_ms);
 	EXPECT_EQ(-1, read.rows[0].with_queue_ms);
-	EXPECT_EQ(0, read.rows[0].template_key);
+	EXPECT_EQ(0, read.rows[0].keys.template_key);
 	EXPECT_EQ(0, read.rows[0].memory_kb);
 	EXPECT_EQ(1, read.rows[0].slots);
 	EXPECT_EQ(Priority::kNormal, read.rows[0].priority);
@@ -78,10 +78,10 @@ TEST(ReadTraceTest, AllColumnsInAnyOrder)
 	EXPECT_EQ(50, RecordedQueueMs(first));
 	EXPECT_EQ(0, RecordedQueueMs(read.rows[2]));
 	EXPECT_EQ("etl", read.rows[2].queue);
-	EXPECT_EQ(first.template_key, read.rows[0].template_key);
-	EXPECT_NE(first.stream_key, read.rows[0].stream_key);
-	EXPECT_EQ(first.stream_key, read.rows[2].stream_key);
-	EXPECT_NE(first.template_key, read.rows[2].template_key);
+	EXPECT_EQ(first.keys.template_key, read.rows[0].keys.template_key);
+	EXPECT_NE(first.keys.stream_key, read.rows[0].keys.stream_key);
+	EXPECT_EQ(first.keys.stream_key, read.rows[2].keys.stream_key);
+	EXPECT_NE(first.keys.template_key, read.rows[2].keys.template_key);
 }
 
 TEST(ReadTraceTest, SaysWhatIsWrongAndWhere)
@@ -160,7 +160,7 @@ std::vector<Predicted> PredictAll(const std::vector<Observed> &trace, double sig
 TEST(PredictTraceTest, KnowsOnlyWhatHasEnded)
 {
 	/* the second arrives while the first runs, the third as it ends */
-	const std::vector<Predicted> predictions = PredictAll({{0, 100, 100, 1, 0}, {50, 150, 100, 1, 0}, {100, 110, 10, 1, 0}, {200, 210, 10, 1, 0}});
+	const std::vector<Predicted> predictions = PredictAll({{0, 100, 100, {1, 0}}, {50, 150, 100, {1, 0}}, {100, 110, 10, {1, 0}}, {200, 210, 10, {1, 0}}});
 	EXPECT_EQ(0, predictions[0].median);
 	EXPECT_EQ(0, predictions[1].median);
 	EXPECT_EQ(0, predictions[1].upper);
@@ -180,7 +180,7 @@ TEST(PredictTraceTest, TheFutureChangesNothing)
 	double now = 0;
 	for (int i = 0; i < 500; i++) {
 		const double time = static_cast<double>(random() % 100000);
-		trace.push_back({now, now + time, time, random() % 7, random() % 3});
+		trace.push_back({now, now + time, time, {random() % 7, random() % 3}});
 		now += static_cast<double>(random() % 1000);
 	}
 	const std::vector<Predicted> all = PredictAll(trace);
@@ -204,7 +204,7 @@ TEST(PredictTraceTest, LearnsTemplatesAndStreamsAndHowSureItIs)
 		const uint64_t of_template = 1 + random() % 20, stream = 1 + random() % 10;
 		const double typical = 10.0 * std::exp(0.3 * static_cast<double>(of_template) + 0.2 * static_cast<double>(stream));
 		const double value = typical * std::exp(0.4 * normal(random));
-		trace.push_back({100.0 * i, 100.0 * i + 50, value, of_template, stream});
+		trace.push_back({100.0 * i, 100.0 * i + 50, value, {of_template, stream}});
 	}
 	const std::vector<Predicted> predictions = PredictAll(trace);
 	double error = 0, covered = 0;

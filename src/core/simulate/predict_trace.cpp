@@ -1,8 +1,7 @@
 /*
  * predict_trace.cpp
  *
- * Arrivals and ends in the order of time; each arrival is answered from the
- * sums of the ends before it.
+ * Sums of logarithms in a hash table of the caller's memory.
  */
 #include "core/simulate/predict_trace.hpp"
 
@@ -10,6 +9,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <new>
+#include <type_traits>
 
 #include "core/hash.hpp"
 
@@ -29,149 +30,142 @@ constexpr double kFadingOfErrors = 0.98;
 constexpr double kShrinkage = 0.5;      /* observations that the coarser estimate is worth */
 constexpr double kFirstVariance = 1.0;  /* of the logarithm, before there are errors to learn from; worth kShrinkage observations */
 
-/* Faded sums of what is left of the logarithm when the coarser effects are taken off, and of the errors that were made. */
-struct Moments {
-	uint64_t key;               /* 0 = free */
-	double weight;
-	double sum;
-	double error_weight;
-	double squared_error;
-
-	double Effect() const noexcept { return sum / (weight + kShrinkage); }
-	double Variance(double towards) const noexcept { return (squared_error + kShrinkage * towards) / (error_weight + kShrinkage); }
-
-	void Learn(double rest, double fading) noexcept
-	{
-		weight = fading * weight + 1;
-		sum = fading * sum + rest;
-	}
-
-	void LearnError(double error, double fading) noexcept
-	{
-		error_weight = fading * error_weight + 1;
-		squared_error = fading * squared_error + error * error;
-	}
-};
-
-/* Open addressing, never full: three keys for each query at most, and room for twice that. */
-class Table {
-  public:
-	Table(Moments *slots, size_t size) noexcept : slots_(slots), mask_(size - 1) {}
-
-	Moments *Find(uint64_t key) noexcept
-	{
-		key = key == 0 ? 1 : key;
-		for (size_t place = Mix(key) & mask_;; place = (place + 1) & mask_) {
-			if (slots_[place].key == 0)
-				slots_[place].key = key;
-			if (slots_[place].key == key)
-				return &slots_[place];
-		}
-	}
-
-  private:
-	Moments *slots_;
-	size_t mask_;
-};
-
-size_t TableSize(size_t num_queries) noexcept { return std::bit_ceil(6 * num_queries + 8); }
-
-/* The effects that make up a prediction. A query with one key has no more than that effect. */
-struct Effects {
-	Moments *of_template;
-	Moments *of_stream;
-	Moments *of_both;
-};
-
-class Predictor {
-  public:
-	explicit Predictor(Table table) noexcept : table_(table) {}
-
-	Predicted Predict(const Observed &query, double sigmas) noexcept
-	{
-		if (!(all_.weight > 0))
-			return Predicted{};
-		const Effects effects = Find(query);
-		const Moments &finest = Finest(effects);
-		double mean = all_.sum / all_.weight;
-		for (const Moments *moments : {effects.of_template, effects.of_stream, effects.of_both})
-			mean += moments != nullptr ? moments->Effect() : 0;
-		/* The mean itself is uncertain: by its variance over what it rests on. */
-		const double variance = finest.Variance(all_.Variance(kFirstVariance)) * (1 + 1 / (finest.weight + kShrinkage));
-		return Predicted{std::exp(mean), std::exp(mean + sigmas * std::sqrt(variance))};
-	}
-
-	/* `predicted`: its median then, 0 if there was none. Each effect learns what the others leave. */
-	void Learn(const Observed &query, double predicted) noexcept
-	{
-		const Effects effects = Find(query);
-		const double value = std::log(std::max(1.0, query.value));
-		all_.Learn(value, kFadingOfAll);
-		const double rest = value - all_.sum / all_.weight;
-		const double of_template = effects.of_template != nullptr ? effects.of_template->Effect() : 0;
-		const double of_stream = effects.of_stream != nullptr ? effects.of_stream->Effect() : 0;
-		if (effects.of_both != nullptr)
-			effects.of_both->Learn(rest - of_template - of_stream, kFadingOfBoth);
-		if (effects.of_template != nullptr)
-			effects.of_template->Learn(rest - of_stream, kFadingOfTemplate);
-		if (effects.of_stream != nullptr)
-			effects.of_stream->Learn(rest - of_template, kFadingOfStream);
-		if (predicted > 0) {
-			const double error = value - std::log(predicted);
-			Moments &finest = Finest(effects);
-			finest.LearnError(error, kFadingOfErrors);
-			if (&finest != &all_)
-				all_.LearnError(error, kFadingOfAll);
-		}
-	}
-
-  private:
-	Effects Find(const Observed &query) noexcept
-	{
-		Effects effects{};
-		if (query.template_key != 0)
-			effects.of_template = table_.Find(Combine(1, query.template_key));
-		if (query.stream_key != 0)
-			effects.of_stream = table_.Find(Combine(2, query.stream_key));
-		if (query.template_key != 0 && query.stream_key != 0)
-			effects.of_both = table_.Find(Combine(query.template_key, query.stream_key));
-		return effects;
-	}
-
-	Moments &Finest(const Effects &effects) noexcept
-	{
-		for (Moments *const moments : {effects.of_both, effects.of_template, effects.of_stream}) {
-			if (moments != nullptr)
-				return *moments;
-		}
-		return all_;
-	}
-
-	Table table_;
-	Moments all_{};
-};
 
 }  // namespace
 
-size_t PredictTraceBytes(int64_t num_queries) noexcept
+double TraceLearner::Moments::Effect() const noexcept { return sum / (weight + kShrinkage); }
+
+double TraceLearner::Moments::Variance(double towards) const noexcept
 {
-	const size_t count = static_cast<size_t>(std::max<int64_t>(0, num_queries));
-	return TableSize(count) * sizeof(Moments) + count * sizeof(int64_t);
+	return (squared_error + kShrinkage * towards) / (error_weight + kShrinkage);
 }
 
+void TraceLearner::Moments::Learn(double rest, double fading) noexcept
+{
+	weight = fading * weight + 1;
+	sum = fading * sum + rest;
+}
+
+void TraceLearner::Moments::LearnError(double error, double fading) noexcept
+{
+	error_weight = fading * error_weight + 1;
+	squared_error = fading * squared_error + error * error;
+}
+
+/* Open addressing, never full: three keys for each query at most, and room for twice that. */
+size_t TraceLearner::TableSize(int64_t num_queries) noexcept
+{
+	return std::bit_ceil(6 * static_cast<size_t>(std::max<int64_t>(0, num_queries)) + 8);
+}
+
+size_t TraceLearner::BytesNeeded(int64_t num_queries) noexcept { return sizeof(TraceLearner) + TableSize(num_queries) * sizeof(Moments); }
+
+TraceLearner *TraceLearner::Init(std::span<std::byte> memory, int64_t num_queries) noexcept
+{
+	static_assert(std::is_trivially_copyable_v<TraceLearner> && alignof(TraceLearner) <= 8 && sizeof(TraceLearner) % alignof(Moments) == 0);
+	if (memory.size() < BytesNeeded(num_queries) || reinterpret_cast<uintptr_t>(memory.data()) % 8 != 0)
+		return nullptr;
+	TraceLearner *const learner = ::new (static_cast<void *>(memory.data())) TraceLearner;
+	learner->table_size_ = TableSize(num_queries);
+	learner->Forget();
+	return learner;
+}
+
+void TraceLearner::Forget() noexcept
+{
+	all_ = Moments{};
+	std::memset(static_cast<void *>(table()), 0, table_size_ * sizeof(Moments));
+}
+
+TraceLearner::Moments *TraceLearner::FindOrAdd(uint64_t key) noexcept
+{
+	const uint64_t mask = table_size_ - 1;
+	key = key == 0 ? 1 : key;
+	for (uint64_t place = Mix(key) & mask;; place = (place + 1) & mask) {
+		if (table()[place].key == 0)
+			table()[place].key = key;
+		if (table()[place].key == key)
+			return &table()[place];
+	}
+}
+
+TraceLearner::Effects TraceLearner::Find(const TraceKeys &keys) noexcept
+{
+	Effects effects{};
+	if (keys.template_key != 0)
+		effects.of_template = FindOrAdd(Combine(1, keys.template_key));
+	if (keys.stream_key != 0)
+		effects.of_stream = FindOrAdd(Combine(2, keys.stream_key));
+	if (keys.template_key != 0 && keys.stream_key != 0)
+		effects.of_both = FindOrAdd(Combine(keys.template_key, keys.stream_key));
+	return effects;
+}
+
+TraceLearner::Moments &TraceLearner::Finest(const Effects &effects) noexcept
+{
+	for (Moments *const moments : {effects.of_both, effects.of_template, effects.of_stream}) {
+		if (moments != nullptr)
+			return *moments;
+	}
+	return all_;
+}
+
+Predicted TraceLearner::Predict(const TraceKeys &keys, double sigmas) noexcept
+{
+	if (!(all_.weight > 0))
+		return Predicted{};
+	const Effects effects = Find(keys);
+	const Moments &finest = Finest(effects);
+	double mean = all_.sum / all_.weight;
+	for (const Moments *moments : {effects.of_template, effects.of_stream, effects.of_both})
+		mean += moments != nullptr ? moments->Effect() : 0;
+	/* The mean itself is uncertain: by its variance over what it rests on. */
+	const double variance = finest.Variance(all_.Variance(kFirstVariance)) * (1 + 1 / (finest.weight + kShrinkage));
+	return Predicted{std::exp(mean), std::exp(mean + sigmas * std::sqrt(variance))};
+}
+
+void TraceLearner::Learn(const TraceKeys &keys, double value, double predicted) noexcept
+{
+	const Effects effects = Find(keys);
+	const double logarithm = std::log(std::max(1.0, value));
+	all_.Learn(logarithm, kFadingOfAll);
+	const double rest = logarithm - all_.sum / all_.weight;
+	const double of_template = effects.of_template != nullptr ? effects.of_template->Effect() : 0;
+	const double of_stream = effects.of_stream != nullptr ? effects.of_stream->Effect() : 0;
+	if (effects.of_both != nullptr)
+		effects.of_both->Learn(rest - of_template - of_stream, kFadingOfBoth);
+	if (effects.of_template != nullptr)
+		effects.of_template->Learn(rest - of_stream, kFadingOfTemplate);
+	if (effects.of_stream != nullptr)
+		effects.of_stream->Learn(rest - of_template, kFadingOfStream);
+	if (predicted > 0) {
+		const double error = logarithm - std::log(predicted);
+		Moments &finest = Finest(effects);
+		finest.LearnError(error, kFadingOfErrors);
+		if (&finest != &all_)
+			all_.LearnError(error, kFadingOfAll);
+	}
+}
+
+size_t PredictTraceBytes(int64_t num_queries) noexcept
+{
+	return TraceLearner::BytesNeeded(num_queries) + static_cast<size_t>(std::max<int64_t>(0, num_queries)) * sizeof(int64_t);
+}
+
+/* Arrivals and ends in the order of time. */
 bool PredictTrace(std::span<const Observed> trace, double sigmas, std::span<std::byte> memory, std::span<Predicted> predictions) noexcept
 {
-	if (memory.size() < PredictTraceBytes(static_cast<int64_t>(trace.size())) || predictions.size() < trace.size() ||
-		reinterpret_cast<uintptr_t>(memory.data()) % 8 != 0)
+	const int64_t count = static_cast<int64_t>(trace.size());
+	if (memory.size() < PredictTraceBytes(count) || predictions.size() < trace.size())
+		return false;
+	TraceLearner *const learner = TraceLearner::Init(memory, count);
+	if (learner == nullptr)
 		return false;
 
-	const size_t table_bytes = TableSize(trace.size()) * sizeof(Moments);
-	std::memset(memory.data(), 0, table_bytes);
-	Predictor predictor(Table(reinterpret_cast<Moments *>(memory.data()), TableSize(trace.size())));
-	int64_t *const by_end = reinterpret_cast<int64_t *>(memory.data() + table_bytes);
-	for (size_t i = 0; i < trace.size(); i++)
-		by_end[i] = static_cast<int64_t>(i);
-	std::sort(by_end, by_end + trace.size(), [&](int64_t a, int64_t b) {
+	int64_t *const by_end = reinterpret_cast<int64_t *>(memory.data() + TraceLearner::BytesNeeded(count));
+	for (int64_t i = 0; i < count; i++)
+		by_end[i] = i;
+	std::sort(by_end, by_end + count, [&](int64_t a, int64_t b) {
 		const double end_a = trace[static_cast<size_t>(a)].end_ms, end_b = trace[static_cast<size_t>(b)].end_ms;
 		return end_a != end_b ? end_a < end_b : a < b;
 	});
@@ -183,9 +177,9 @@ bool PredictTrace(std::span<const Observed> trace, double sigmas, std::span<std:
 			const size_t ended = static_cast<size_t>(by_end[num_ended]);
 			if (trace[ended].end_ms > trace[i].arrival_ms || ended >= i)
 				break;
-			predictor.Learn(trace[ended], predictions[ended].median);
+			learner->Learn(trace[ended].keys, trace[ended].value, predictions[ended].median);
 		}
-		predictions[i] = predictor.Predict(trace[i], sigmas);
+		predictions[i] = learner->Predict(trace[i].keys, sigmas);
 	}
 	return true;
 }

@@ -187,8 +187,8 @@ class Reader {
 			return false;
 		}
 		row->queue = Field(kQueue);
-		row->template_key = Field(kTemplate).empty() ? 0 : KeyOf(Field(kTemplate));
-		row->stream_key = Field(kStream).empty() ? 0 : KeyOf(Field(kStream));
+		row->keys.template_key = Field(kTemplate).empty() ? 0 : KeyOf(Field(kTemplate));
+		row->keys.stream_key = Field(kStream).empty() ? 0 : KeyOf(Field(kStream));
 		return true;
 	}
 
@@ -281,6 +281,7 @@ TraceQuery QueryFromRecorded(const RecordedQuery &row, int32_t queue) noexcept
 	query.priority = row.priority;
 	query.slots = row.slots;
 	query.recorded_queue_ms = RecordedQueueMs(row);
+	query.keys = row.keys;
 	return query;
 }
 

@@ -33,8 +33,7 @@ struct RecordedQuery {
 	double with_queue_ms;       /* negative = unknown */
 	double predicted_ms;        /* 0 = unknown */
 	int64_t memory_kb;
-	uint64_t template_key;      /* hashes of the texts; 0 = none */
-	uint64_t stream_key;
+	TraceKeys keys;
 	std::string_view queue;     /* empty = none; quotes within it are still doubled */
 	Priority priority;
 	int32_t slots;

@@ -25,7 +25,7 @@ struct Arrays {
 	double *queue_ms;
 	double *execution_ms;       /* kNeverRan until it has run */
 	double *since_ms;           /* when it began to wait or run */
-	double *scratch;
+	double *scratch;            /* kWlm with a learner: what was predicted */
 	int32_t *places;
 	int32_t *running;
 	int32_t *waiting;

@@ -29,6 +29,8 @@ class PolicyRun {
 		: run_(run), policy_(policy), result_(result), next_tick_ms_(run.machine.now_ms() + kTickMs)
 	{
 		policy_->Tick(run.machine.now_ms(), Saturation::Cpu(0));
+		if (run.config.learner != nullptr)
+			run.config.learner->Forget();
 	}
 
 	SimulationStatus ToTheEnd() noexcept
@@ -66,8 +68,11 @@ class PolicyRun {
 	{
 		const int32_t query = run_.TakeEnd();
 		const QueryView view = policy_->View(handle(query));
+		const double time_ms = now() - view.admitted_ms;    /* without what was thrown away */
+		if (run_.config.learner != nullptr)
+			run_.config.learner->Learn(run_.query(query).keys, time_ms, run_.arrays.scratch[query]);
 		/* An evicted one began in the express lane. */
-		policy_->ObserveEnd({.time_ms = run_.arrays.execution_ms[query],
+		policy_->ObserveEnd({.time_ms = time_ms,
 		                     .queue_ms = run_.arrays.queue_ms[query],
 		                     .lane = view.evicted ? Lane::kExpress : view.lane,
 		                     .evicted = view.evicted});
@@ -90,8 +95,12 @@ class PolicyRun {
 		request.priority = query.priority;
 		request.may_wait = true;
 		request.slots = query.slots;
-		request.time_ms = query.predicted_ms;
-		request.time_upper_ms = query.predicted_upper_ms;
+		Predicted time{query.predicted_ms, query.predicted_upper_ms};
+		if (run_.config.learner != nullptr && !(time.median > 0))
+			time = run_.config.learner->Predict(query.keys, kUpperTimeQuantile);
+		run_.arrays.scratch[i] = time.median;
+		request.time_ms = time.median;
+		request.time_upper_ms = time.upper;
 		request.memory_kb = query.predicted_kb;
 		const Decision decision = policy_->Arrive(request, now());
 		if (decision.verdict == Verdict::kTableFull)

@@ -24,6 +24,7 @@
 #include <span>
 
 #include "core/decide/policy.hpp"
+#include "core/simulate/predict_trace.hpp"
 
 namespace wlm {
 
@@ -38,6 +39,7 @@ struct TraceQuery {
 	Priority priority;
 	int32_t slots;
 	double recorded_queue_ms;   /* what it waited when it was recorded; negative = unknown */
+	TraceKeys keys;             /* for SimulationConfig::learner */
 };
 
 enum class Scheduler : uint8_t {
@@ -62,6 +64,11 @@ struct SimulationConfig {
 	const PolicyConfig *policy; /* of kWlm; processors and budget of its own */
 	uint64_t seed;              /* draws who cannot be restarted */
 	double not_restartable;     /* kWlm with preemption: part of the queries that have sent rows when asked to give way, 0..1 */
+	/*
+	 * kWlm: may be null. Else the time of queries with predicted_ms 0 is predicted from executions that have ended in the simulation,
+	 * those of all queries, as the server would know it. Begins with nothing; for all queries of the trace.
+	 */
+	TraceLearner *learner;
 	bool (*interrupted)();      /* may be null; asked every few thousand events, true ends with kInterrupted */
 };
 
