@@ -157,8 +157,8 @@ COPY (SELECT 1 WHERE false) TO :'file';
 SELECT wlm.simulate(trace => 'regress_wlm_trace.csv');
 COPY (SELECT * FROM trace WHERE false) TO :'file' WITH (FORMAT csv, HEADER);
 SELECT wlm.simulate(trace => 'regress_wlm_trace.csv');
-COPY (SELECT unnest(ARRAY['arrival_ms,duration_ms,priority', '5,5,', '4,5,'])) TO :'file';
-SELECT wlm.simulate(trace => 'regress_wlm_trace.csv');
+COPY (SELECT unnest(ARRAY['duration_ms,arrival_ms,other', '5,5,', '5,4,'])) TO :'file';
+SELECT policy, round(makespan_ms) AS makespan FROM wlm.simulate('{fifo}', processors => 2, trace => 'regress_wlm_trace.csv');
 COPY (SELECT unnest(ARRAY['arrival_ms,duration_ms,priority', '5,long,'])) TO :'file';
 SELECT wlm.simulate(trace => 'regress_wlm_trace.csv');
 COPY (SELECT unnest(ARRAY['arrival_ms,duration_ms,priority', '5,-1,'])) TO :'file';
@@ -169,7 +169,7 @@ COPY (SELECT unnest(ARRAY['arrival_ms,duration_ms,priority', '5'])) TO :'file';
 SELECT wlm.simulate(trace => 'regress_wlm_trace.csv');
 COPY (SELECT unnest(ARRAY['arrival_ms,duration_ms,priority', '5,5,"low'])) TO :'file';
 SELECT wlm.simulate(trace => 'regress_wlm_trace.csv');
-COPY (SELECT unnest(ARRAY['ARRIVAL_MS,"duration_ms",priority', '5,5,"low"', '', '6,"5",'])) TO :'file';
+COPY (SELECT unnest(ARRAY['"arrival_ms",duration_ms,priority', '5,5,"low"', '6,"5",'])) TO :'file';
 SELECT queries FROM wlm.simulate('{fifo}', trace => 'regress_wlm_trace.csv');
 
 -- who may: with the caller's rights, and files only for those who may read the server's

@@ -19,12 +19,6 @@ constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 constexpr Distribution kNothing = {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
 constexpr double kAtOnceMs = 1.0;               /* a shorter wait is none */
 
-/* Spread of a template's times before they have shown one: a factor of 1.35, which counts for two executions. */
-constexpr double kPriorSpread = 0.3;
-constexpr double kPriorWeight = 2;
-constexpr double kQuantileZ = 0.84;             /* of 80 % */
-constexpr double kLeastTimeMs = 0.001;          /* its logarithm is taken */
-
 struct Recorded {
 	std::span<const TraceQuery> trace;
 	std::span<const double> execution_ms;
@@ -79,23 +73,6 @@ void Sweep(const Recorded &recorded, int64_t memory_kb, std::span<int64_t> order
 	}
 }
 
-struct Spread {
-	double count = 0, mean = 0, squares = 0;    /* of logarithms (Welford) */
-
-	void Add(double value) noexcept
-	{
-		count++;
-		const double difference = value - mean;
-		mean += difference / count;
-		squares += difference * (value - mean);
-	}
-	double Deviation() const noexcept
-	{
-		const double variance = (squares + kPriorSpread * kPriorSpread * kPriorWeight) / (std::max(count - 1, 0.0) + kPriorWeight);
-		return std::sqrt(variance * (1 + 1 / count));
-	}
-};
-
 }  // namespace
 
 void SummarizeRecorded(std::span<const TraceQuery> trace, std::span<const double> execution_ms, double short_ms, int64_t memory_kb,
@@ -138,42 +115,6 @@ void SummarizeRecorded(std::span<const TraceQuery> trace, std::span<const double
 	result->queue_ms = describe(all, [&](size_t i) { return trace[i].recorded_queue_ms; });
 	result->latency_ms = describe(all, latency);
 	result->short_latency_ms = describe([&](size_t i) { return trace[i].work_ms < short_ms; }, latency);
-}
-
-void PredictByTemplate(std::span<TraceQuery> trace, std::span<const int64_t> templates, std::span<const double> ended_ms,
-                       std::span<int64_t> order) noexcept
-{
-	const size_t count = trace.size();
-	const std::span<int64_t> arrivals = order.first(count);
-	const std::span<int64_t> ends = order.subspan(count, count);
-	const auto of = [](int64_t index) { return static_cast<size_t>(index); };
-
-	std::iota(arrivals.begin(), arrivals.end(), int64_t{0});
-	std::iota(ends.begin(), ends.end(), int64_t{0});
-	std::sort(arrivals.begin(), arrivals.end(), [&](int64_t a, int64_t b) {
-		return templates[of(a)] != templates[of(b)] ? templates[of(a)] < templates[of(b)] : a < b;
-	});
-	std::sort(ends.begin(), ends.end(), [&](int64_t a, int64_t b) {
-		if (templates[of(a)] != templates[of(b)])
-			return templates[of(a)] < templates[of(b)];
-		return ended_ms[of(a)] != ended_ms[of(b)] ? ended_ms[of(a)] < ended_ms[of(b)] : a < b;
-	});
-
-	Spread seen;
-	size_t end = 0;
-	for (size_t i = 0; i < count; i++) {
-		const int64_t key = templates[of(arrivals[i])];
-		TraceQuery &query = trace[of(arrivals[i])];
-
-		if (i == 0 || key != templates[of(arrivals[i - 1])]) {
-			seen = Spread{};
-			end = i;
-		}
-		for (; end < count && templates[of(ends[end])] == key && ended_ms[of(ends[end])] <= query.arrival_ms; end++)
-			seen.Add(std::log(std::max(trace[of(ends[end])].work_ms, kLeastTimeMs)));
-		query.predicted_ms = seen.count > 0 ? std::exp(seen.mean) : 0;
-		query.predicted_upper_ms = seen.count > 0 ? std::exp(seen.mean + kQuantileZ * seen.Deviation()) : 0;
-	}
 }
 
 }  // namespace wlm

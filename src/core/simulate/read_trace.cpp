@@ -186,6 +186,7 @@ class Reader {
 			Say(error_, number, "\"%.*s\" is no priority", Shown(priority), priority.data());
 			return false;
 		}
+		row->has_priority = !priority.empty();
 		row->queue = Field(kQueue);
 		row->keys.template_key = Field(kTemplate).empty() ? 0 : KeyOf(Field(kTemplate));
 		row->keys.stream_key = Field(kStream).empty() ? 0 : KeyOf(Field(kStream));

@@ -35,7 +35,8 @@ struct RecordedQuery {
 	int64_t memory_kb;
 	TraceKeys keys;
 	std::string_view queue;     /* empty = none; quotes within it are still doubled */
-	Priority priority;
+	Priority priority;          /* normal if none is given */
+	bool has_priority;
 	int32_t slots;
 	int64_t line;               /* of the file, from 1 */
 };
