@@ -302,7 +302,7 @@ class InvariantsTest : public test::PolicyFixture {
 				.time_upper_ms = i % 5 == 0 ? 10.0 : 0.0, .memory_kb = 10000 + i * 10000});
 			if (i == 2)
 				policy->Pause(decision.handle, now);
-			policy->ObserveEnd({.time_ms = 50 * i, .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});
+			policy->ObserveEnd({.time_ms = 50.0 * i, .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});
 		}
 		now += kMaxPassedMs;
 		policy->Tick(now, Saturation::Cpu(0.5));

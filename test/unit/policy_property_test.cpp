@@ -3,8 +3,8 @@
  *
  * A million random events over random configurations: arrivals, ends in every
  * state, deadlines, forcing, reservations, growth, pressure, maintenance,
- * moves, changes of priority, superusers, pauses of queues, Configure under
- * load, clocks that jump. After each event the Policy's own invariants and the books of an
+ * moves, changes of priority, superusers, pauses of queues, giving way, now or later, Configure
+ * under load, clocks that jump. After each event the Policy's own invariants and the books of an
  * independent shadow are checked; at the end of each run everyone leaves and
  * every account must be zero.
  *
@@ -34,7 +34,8 @@ uint64_t FromEnvironment(const char *name, uint64_t otherwise)
 struct Coverage {
 	uint64_t events = 0, express = 0, queued = 0, forced = 0, timed_out = 0, full = 0, table_full = 0, evicted = 0,
 		configured = 0, jumps = 0, order_checks = 0, untaken_deaths = 0, over_budget = 0, passing = 0, maintenance = 0, grown = 0,
-		growth_refused = 0, stopped = 0, alone = 0, superusers = 0, pool_moves = 0, loans = 0, guarded = 0, moved = 0, paused = 0;
+		growth_refused = 0, stopped = 0, alone = 0, superusers = 0, pool_moves = 0, loans = 0, guarded = 0, moved = 0, paused = 0,
+		asked = 0, gave_way = 0, refused = 0, went_on = 0, later = 0, corrected = 0;
 	int64_t most_waiting = 0;
 };
 
@@ -71,6 +72,8 @@ class Driver {
 		coverage_.pool_moves += shadow_.num_pool_moves;
 		coverage_.loans += shadow_.num_loans;
 		coverage_.guarded += shadow_.num_guarded;
+		coverage_.asked += shadow_.num_asked;
+		coverage_.later += shadow_.num_later;
 		coverage_.order_checks += shadow_.num_checked_order;
 		coverage_.untaken_deaths += shadow_.num_untaken_deaths;
 		return shadow_.problem;
@@ -92,6 +95,9 @@ class Driver {
 		config.processors = static_cast<int32_t>(1 + Below(3));
 		config.total_slots = Chance(0.7) ? 0 : static_cast<int32_t>(1 + Below(20));
 		config.superuser_slots = static_cast<int32_t>(Below(4));
+		config.preemption = Chance(0.6);
+		config.tune_express = Chance(0.5);
+		config.now_or_later = Chance(0.3);
 		config.num_queues = static_cast<int32_t>(1 + Below(6));
 		std::vector<int> names = {1, 2, 3, 4, 5, 6, 7, 8};
 		std::shuffle(names.begin(), names.end(), random_);
@@ -141,7 +147,9 @@ class Driver {
 		uint64_t kind = Below(1000);
 		if (kind < arrivals)
 			Arrive();
-		else if ((kind = Below(725)) < 240)
+		else if ((kind = Below(855)) >= 725)
+			GivingWay(Chance(0.3) ? handle : SomeoneRunning(handle));
+		else if (kind < 240)
 			Finish(Chance(0.2) ? handle : SomeoneRunning(handle));
 		else if (kind < 270)
 			Cancel(handle);
@@ -158,7 +166,7 @@ class Driver {
 		else if (kind < 590)
 			Tick();
 		else if (kind < 612)
-			policy_->ObserveEnd({.time_ms = Skewed(100000), .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});
+			ObserveEnds();
 		else if (kind < 615 && Chance(crowd_ ? 0.3 : 1))
 			Configure();
 		else if (kind < 620)
@@ -200,7 +208,9 @@ class Driver {
 		request.superuser_lane = Chance(0.03);
 		const int32_t superusers = policy_->num_superusers();
 		const double cutoff = policy_->express_cutoff_ms();
-		const Decision decision = policy_->Arrive(test::Make(request), caller_ms_);
+		QueryRequest made = test::Make(request);
+		made.load = Chance(0.3) ? 0 : static_cast<float>(Skewed(8));
+		const Decision decision = policy_->Arrive(made, caller_ms_);
 
 		const PolicyConfig &config = shadow_.config;
 		const bool known = request.queue >= 0 && request.queue < config.num_queues && config.queues[request.queue].in_use;
@@ -235,6 +245,7 @@ class Driver {
 		query.timeout = request.queue_timeout_ms;
 		query.sequence = ++sequence_;
 		query.arrived = shadow_.now;
+		query.may_wait = request.may_wait;
 		const bool lane_full = superusers >= config.superuser_slots;
 		if (request.superuser_lane && decision.lane != Lane::kSuperuser)
 			query.priority = policy_->View(decision.handle).priority;
@@ -275,6 +286,63 @@ class Driver {
 		/* If others were admitted by the same event (a claim came of age), the order between them is not visible. */
 		both_ = policy_->CheckInvariants(nullptr, 0) && AnyUnknownStart();
 		shadow_.Run(decision.handle, request.may_wait && decision.lane == Lane::kNormal, !both_);
+		query.restartable = Chance(0.5);
+		policy_->SetRestartable(decision.handle, query.restartable);
+	}
+
+	/* Who may be restarted, who is asked, who answers; some are asked and never do. */
+	void GivingWay(QueryHandle handle)
+	{
+		ShadowQuery &query = shadow_.At(handle);
+		switch (Below(4)) {
+		case 0:
+			query.restartable = query.state != QueryState::kFree && Chance(0.8);
+			policy_->SetRestartable(handle, query.restartable);
+			return;
+		case 2:
+			if (Chance(0.1))
+				Interfere();
+			for (QueryHandle victim = policy_->TakeVictim(); victim != kNoQuery; victim = policy_->TakeVictim())
+				shadow_.Asked(victim);
+			return;
+		default:
+			break;
+		}
+		for (QueryHandle i = 0; i < max_queries_ && Chance(0.98); i++) {
+			if (shadow_.queries[static_cast<size_t>(i)].asked)
+				handle = i;
+		}
+		const bool was_running = shadow_.At(handle).state == QueryState::kRunning;
+		const Preemption outcome = policy_->GiveWay(handle, caller_ms_);
+		shadow_.GaveWay(handle, outcome);
+		coverage_.refused += was_running && outcome == Preemption::kRefused ? 1 : 0;
+		coverage_.gave_way += outcome != Preemption::kRefused ? 1 : 0;
+		if (outcome != Preemption::kAdmitted)
+			return;
+		coverage_.went_on++;
+		/* Others were started before it, so nothing can be said of the order. */
+		both_ = true;
+		shadow_.Run(handle, true, false);
+	}
+
+	void Interfere()
+	{
+		Interference interference{static_cast<float>(Skewed(3)), static_cast<float>(Skewed(8)), Chance(0.7)};
+		shadow_.interference = interference.known;
+		if (Chance(0.1)) {
+			interference.slope = std::numeric_limits<float>::quiet_NaN();
+			shadow_.interference = false;
+		}
+		policy_->SetInterference(interference);
+		policy_->SetPressure(shadow_.pressure, shadow_.unavailable_kb, caller_ms_);     /* a search, now that it is known */
+	}
+
+	void ObserveEnds()
+	{
+		const bool dear = Chance(0.5);
+		for (uint64_t i = Chance(0.1) ? 50 : 1; i > 0; i--)
+			policy_->ObserveEnd({.time_ms = Skewed(dear ? 100000 : 1000), .queue_ms = Skewed(20000), .lane = static_cast<Lane>(Below(4)), .evicted = false});
+		coverage_.corrected += policy_->express_correction() != 1 ? 1 : 0;
 	}
 
 	bool AnyUnknownStart() const
@@ -310,9 +378,8 @@ class Driver {
 	{
 		const ShadowQuery query = shadow_.At(handle);
 		const DeadlineOutcome outcome = policy_->Deadline(handle, caller_ms_);
-		const double waited = shadow_.now - query.arrived;
-		const double timeout = query.timeout >= 0 ? query.timeout
-												  : static_cast<double>(shadow_.config.queues[query.queue].queue_timeout_ms);
+		const double waited = shadow_.Waited(query);
+		const double timeout = shadow_.TimeoutOf(query);
 		DeadlineOutcome due = DeadlineOutcome::kTooEarly;
 		if (query.state == QueryState::kQueued && timeout > 0 && waited >= timeout)
 			due = DeadlineOutcome::kTimedOut;
@@ -402,7 +469,7 @@ class Driver {
 		ticked_ = true;
 		out_of_order_ = 0;
 		for (const ShadowQuery &query : shadow_.queries) {
-			if (query.state == QueryState::kQueued && shadow_.now - query.arrived + 0.01 >= shadow_.config.max_wait_ms)
+			if (query.state == QueryState::kQueued && shadow_.Waited(query) + 0.01 >= shadow_.config.max_wait_ms)
 				out_of_order_++;
 		}
 		double saturation = std::uniform_real_distribution<double>(0, 1.4)(random_);
@@ -473,6 +540,9 @@ class Driver {
 		policy_->Cancel(handle, -time);
 		policy_->Pause(handle, time);
 		policy_->ObserveEnd({.time_ms = time, .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});
+		policy_->SetRestartable(handle, true);
+		if (policy_->GiveWay(handle, time) != Preemption::kRefused)
+			shadow_.Complain("nobody gave way");
 		policy_->ObserveEnd({.time_ms = -5, .queue_ms = 0, .lane = Lane::kNormal, .evicted = false});
 	}
 
@@ -584,7 +654,9 @@ TEST(PolicyPropertyTest, AMillionRandomEvents)
 				"%llu table full, %llu evicted, %llu configured, %llu clock jumps, %llu over budget, %llu ended before they "
 				"knew of their admission, %llu times a starved one went first, %llu comparisons of order, %llu maintenance, "
 				"%llu grown, %llu not, %llu times stopped by pressure, %llu started alone over what was left, %llu superusers in "
-				"their lane, %llu moves of the pool, %llu loans, %llu times slots kept for others, %llu moved, %llu times paused\n",
+				"their lane, %llu moves of the pool, %llu loans, %llu times slots kept for others, %llu moved, %llu times paused, "
+				"%llu asked to give way, %llu did, %llu not, %llu of them went on at once, %llu times later, %llu corrections of "
+				"the cut-off\n",
 		static_cast<unsigned long long>(coverage.events), static_cast<unsigned long long>(coverage.express),
 		static_cast<unsigned long long>(coverage.queued), static_cast<long long>(coverage.most_waiting),
 		static_cast<unsigned long long>(coverage.forced), static_cast<unsigned long long>(coverage.timed_out),
@@ -597,7 +669,10 @@ TEST(PolicyPropertyTest, AMillionRandomEvents)
 		static_cast<unsigned long long>(coverage.stopped), static_cast<unsigned long long>(coverage.alone),
 		static_cast<unsigned long long>(coverage.superusers), static_cast<unsigned long long>(coverage.pool_moves),
 		static_cast<unsigned long long>(coverage.loans), static_cast<unsigned long long>(coverage.guarded),
-		static_cast<unsigned long long>(coverage.moved), static_cast<unsigned long long>(coverage.paused));
+		static_cast<unsigned long long>(coverage.moved), static_cast<unsigned long long>(coverage.paused),
+		static_cast<unsigned long long>(coverage.asked), static_cast<unsigned long long>(coverage.gave_way),
+		static_cast<unsigned long long>(coverage.refused), static_cast<unsigned long long>(coverage.went_on),
+		static_cast<unsigned long long>(coverage.later), static_cast<unsigned long long>(coverage.corrected));
 	if (num_events >= 1000000) {
 		/* A test that does not reach the rare states proves nothing. */
 		EXPECT_GE(coverage.most_waiting, 900);
@@ -605,7 +680,8 @@ TEST(PolicyPropertyTest, AMillionRandomEvents)
 				 coverage.table_full, coverage.evicted, coverage.configured, coverage.jumps, coverage.over_budget,
 				 coverage.untaken_deaths, coverage.passing, coverage.maintenance, coverage.grown,
 				 coverage.growth_refused, coverage.stopped, coverage.alone, coverage.superusers, coverage.pool_moves,
-				 coverage.loans, coverage.guarded, coverage.moved, coverage.paused})
+				 coverage.loans, coverage.guarded, coverage.moved, coverage.paused,
+				 coverage.asked, coverage.gave_way, coverage.refused, coverage.later, coverage.corrected})
 			EXPECT_GE(count, 100u);
 	}
 }

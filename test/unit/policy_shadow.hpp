@@ -35,6 +35,13 @@ struct ShadowQuery {
 	uint64_t sequence = 0;      /* of arrival */
 	double timeout = -1;        /* its own; negative = that of its queue */
 	double arrived = 0;
+	double queued_since = 0;
+	double waited = 0;          /* in earlier waits */
+	bool may_wait = true;
+	bool restartable = false;
+	bool asked = false;         /* TakeVictim() returned it */
+	int num_preempted = 0;
+	double wasted = 0;
 	double run_since = 0;
 	double ran = 0;
 	double time = 0;            /* as it counts in the key */
@@ -42,7 +49,8 @@ struct ShadowQuery {
 
 struct ShadowQueue {
 	int64_t slots_used = 0, waiting_slots = 0, running = 0, express = 0, returned = 0, queued = 0, reserved_kb = 0;
-	uint64_t executed = 0, timeouts = 0, rejected = 0, cancelled = 0, evicted = 0, forced = 0;
+	uint64_t executed = 0, timeouts = 0, rejected = 0, cancelled = 0, evicted = 0, forced = 0, preempted = 0;
+	double wasted = 0;
 };
 
 class Shadow {
@@ -65,6 +73,9 @@ class Shadow {
 	uint64_t num_grown = 0;
 	uint64_t num_growth_refused = 0;
 	uint64_t num_stopped = 0;   /* checks at which pressure kept somebody waiting */
+	uint64_t num_asked = 0;
+	uint64_t num_later = 0;     /* checks at which somebody was held back for the sake of those that run */
+	bool interference = false;  /* the Policy knows one */
 	uint64_t num_alone = 0;     /* started over the shrunken budget, since nobody else ran with memory */
 
 	Shadow(Policy *policy, int32_t max_queries) : queries(static_cast<size_t>(max_queries)), policy_(policy)
@@ -164,6 +175,20 @@ class Shadow {
 			return false;
 		return !with_guarantees || mine <= GuaranteedSlots(query.queue) || all + WithheldSlots(query.queue) <= PoolRoom();
 	}
+
+	double Waited(const ShadowQuery &query) const
+	{
+		return query.waited + (query.state == QueryState::kQueued ? now - query.queued_since : 0);
+	}
+
+	double TimeoutOf(const ShadowQuery &query) const
+	{
+		if (query.num_preempted > 0)
+			return 0;
+		return query.timeout >= 0 ? query.timeout : static_cast<double>(config.queues[query.queue].queue_timeout_ms);
+	}
+
+	bool MayBeLater() const { return config.now_or_later && interference; }
 
 	/* Nobody runs with memory, but for the lanes that may always do. */
 	bool Alone() const
@@ -309,6 +334,7 @@ class Shadow {
 	void Queue(QueryHandle handle)
 	{
 		At(handle).state = QueryState::kQueued;
+		At(handle).queued_since = now;
 		queues[At(handle).queue].queued++;
 		queues[At(handle).queue].waiting_slots += At(handle).wanted_slots;
 	}
@@ -330,6 +356,7 @@ class Shadow {
 				Complain("a query that waited is in the express lane");
 			queue.queued--;
 			queue.waiting_slots -= query.wanted_slots;
+			query.waited += now - query.queued_since;
 			query.state = QueryState::kFree;
 		}
 		if (in_order && checked)
@@ -380,7 +407,7 @@ class Shadow {
 			others += &other != &query && other.superuser && other.state == QueryState::kRunning ? 1 : 0;
 		if (others >= config.superuser_slots)
 			Complain("more superusers than their lane has");
-		if (policy_->num_queued() == 0 && !Paused(query.queue) && SlotFree(query) && MemoryFits(query, true) && !Stopped(query))
+		if (policy_->num_queued() == 0 && !MayBeLater() && !Paused(query.queue) && SlotFree(query) && MemoryFits(query, true) && !Stopped(query))
 			Complain("a superuser left the normal lane although there was room");
 	}
 
@@ -416,6 +443,57 @@ class Shadow {
 		query.held = 0;
 	}
 
+	/* Somebody was asked: he must be one that can. */
+	void Asked(QueryHandle handle)
+	{
+		num_asked++;
+		if (handle < 0 || handle >= policy_->max_queries()) {
+			Complain("a victim that does not exist");
+			return;
+		}
+		ShadowQuery &query = At(handle);
+		bool above = false;
+		for (const ShadowQuery &other : queries)
+			above = above || (other.state == QueryState::kQueued && other.priority > query.priority);
+		if (query.state != QueryState::kRunning || query.express || query.maintenance || query.superuser || !query.restartable || !query.may_wait)
+			Complain("a victim that cannot give way");
+		if (!above)
+			Complain("a victim, but nobody of higher priority waits");
+		query.asked = true;
+	}
+
+	/* Answered. The books after it are those of the moment before others start instead. */
+	void GaveWay(QueryHandle handle, Preemption outcome)
+	{
+		ShadowQuery &query = At(handle);
+		ShadowQueue &queue = queues[query.queue];
+		const bool can = query.state == QueryState::kRunning && !query.express && !query.maintenance && !query.superuser &&
+			query.restartable && query.may_wait && !query.untaken && config.preemption;
+		query.asked = false;
+		if (outcome == Preemption::kRefused) {
+			if (policy_->View(handle).state != query.state && query.state != QueryState::kQueued)
+				Complain("refused to wait, but does");
+			return;
+		}
+		bool above = false;
+		for (const ShadowQuery &other : queries)
+			above = above || (other.state == QueryState::kQueued && other.priority > query.priority);
+		if (!can || !above)
+			Complain("gave way, but could not, or to nobody");
+		const double lost = query.ran + now - query.run_since;
+		queue.preempted++;
+		queue.wasted += lost;
+		query.wasted += lost;
+		query.num_preempted++;
+		query.moved = true;         /* one behind it may have become a claimant meanwhile */
+		GiveSlots(query);
+		queue.running--;
+		queue.reserved_kb -= query.reserved_kb;
+		reserved_kb_ -= query.reserved_kb;
+		query.reserved_kb = 0;
+		Queue(handle);
+	}
+
 	void End(QueryHandle handle)
 	{
 		ShadowQuery &query = At(handle);
@@ -443,6 +521,8 @@ class Shadow {
 	void CheckOrder(QueryHandle started)
 	{
 		const ShadowQuery &mine = At(started);
+		if (MayBeLater())
+			return;
 		for (const ShadowQuery &other : queries) {
 			if (other.state != QueryState::kQueued || other.queue != mine.queue || other.priority != mine.priority ||
 				other.sequence > mine.sequence || other.moved || mine.moved)
@@ -535,11 +615,16 @@ class Shadow {
 				Complain("waits for pressure that is not there");
 			if ((reason == WaitReason::kPaused) != Paused(query.queue))
 				Complain("waits for a pause that is not there, or for something else in a paused queue");
+			if (reason == WaitReason::kLater && !MayBeLater())
+				Complain("is held back for nothing that is known");
+			num_later += reason == WaitReason::kLater ? 1 : 0;
 			num_stopped += Stopped(query) ? 1 : 0;
 		}
 		num_held_back += held_back ? 1 : 0;
 		for (const ShadowQuery *head : Heads(true)) {
 			if (head == nullptr || Paused(head->queue))
+				continue;
+			if (MayBeLater() && policy_->View(static_cast<QueryHandle>(head - queries.data())).reason == WaitReason::kLater)
 				continue;
 			num_guarded += SlotFree(*head, false) && !SlotFree(*head) ? 1 : 0;
 			if (!held_back && (head->priority == Priority::kCritical || SlotFree(*head)) &&
@@ -556,7 +641,7 @@ class Shadow {
 	void CheckWaits()
 	{
 		for (const ShadowQuery &query : queries) {
-			if (query.state == QueryState::kQueued && now - query.arrived > config.max_wait_ms + 0.1)
+			if (query.state == QueryState::kQueued && Waited(query) > config.max_wait_ms + 0.1)
 				Complain("waits longer than max_wait and a tick");
 		}
 	}
@@ -584,7 +669,8 @@ class Shadow {
 						 ", returned " + Pair(mine.returned, his.num_returned) + ", queued " +
 						 Pair(mine.queued, his.num_queued) + ", kB " + Pair(mine.reserved_kb, his.reserved_kb));
 			if (mine.executed != his.num_executed || mine.timeouts != his.num_timeouts || mine.rejected != his.num_rejected ||
-				mine.cancelled != his.num_cancelled || mine.evicted != his.num_evicted || mine.forced != his.num_forced)
+				mine.cancelled != his.num_cancelled || mine.evicted != his.num_evicted || mine.forced != his.num_forced ||
+				mine.preempted != his.num_preempted || std::fabs(mine.wasted - his.total_wasted_ms) > 1 + 1e-4 * mine.wasted)
 				Complain("the counters of queue " + std::to_string(i) + " differ");
 			active += mine.running + mine.returned + mine.queued;
 			queued += mine.queued;
@@ -630,6 +716,8 @@ class Shadow {
 			queue.cancelled = old[i].cancelled;
 			queue.evicted = old[i].evicted;
 			queue.forced = old[i].forced;
+			queue.preempted = old[i].preempted;
+			queue.wasted = old[i].wasted;
 		}
 		for (ShadowQuery &query : queries) {
 			if (query.state == QueryState::kFree)

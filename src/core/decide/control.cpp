@@ -42,6 +42,8 @@ bool Policy::ChangePriority(QueryHandle handle, Priority priority, double now_ms
 		entry.priority = priority;
 		Link(handle);
 	} else {
+		if ((entry.flags & kVictimFlag) != 0)
+			Unask(handle);
 		CountRestartable(entry, -1);
 		entry.priority = priority;
 		CountRestartable(entry, 1);

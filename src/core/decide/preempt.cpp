@@ -120,7 +120,7 @@ bool Policy::FitsInPlaceOf(QueryHandle waiter, QueryHandle victim) noexcept
 	reserved_kb_ -= memory_kb;
 	num_holders_ -= holder;
 	UpdateWithheld(given.queue);
-	const bool fits = (entry.priority == Priority::kCritical || SlotFree(entry)) && !Stopped(entry) && ShareFits(entry) &&
+	const bool fits = (entry.priority == Priority::kCritical || SlotInTurn(waiter)) && !Stopped(entry) && ShareFits(entry) &&
 		BudgetFits(entry, Lane::kNormal, claimant_ != waiter);
 	ChangeSlots(given.queue, held);
 	counters.reserved_kb += memory_kb;
