@@ -1,9 +1,8 @@
 /*
  * simulate_file.cpp
  *
- * A trace in a CSV file on the server: core/simulate reads it and, where it has no
- * predictions, makes those that would have been known; here are the file, its
- * queues and memory. Whoever may read any file of the server may name one.
+ * A trace in a CSV file on the server: core/simulate reads it; here are the file,
+ * its queues and memory. Whoever may read any file of the server may name one.
  */
 #include "pg/sql/simulation.hpp"
 
@@ -20,7 +19,6 @@ extern "C" {
 #include "utils/memutils.h"
 }
 
-#include "core/simulate/predict_trace.hpp"
 #include "core/simulate/read_trace.hpp"
 
 namespace wlm {
@@ -81,33 +79,6 @@ int QueueNamed(const Workload &workload, std::string_view name)
 	return -1;
 }
 
-void PredictMissing(const RecordedQuery *rows, Trace *trace)
-{
-	const auto count = static_cast<size_t>(trace->num_queries);
-	auto *seen = Allocate<Observed>(count);
-	auto *predicted = Allocate<Predicted>(count);
-	const size_t size = PredictTraceBytes(trace->num_queries);
-	auto *memory = Allocate<std::byte>(size);
-
-	for (size_t i = 0; i < count; i++)
-		seen[i] = {rows[i].arrival_ms, rows[i].arrival_ms + std::max(rows[i].with_queue_ms, rows[i].duration_ms), rows[i].duration_ms,
-		           rows[i].template_key, rows[i].stream_key};
-	if (!PredictTrace({seen, count}, kUpperTimeQuantile, {memory, size}, {predicted, count}))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not predict the queries of a trace")));
-	for (size_t i = 0; i < count; i++) {
-		TraceQuery &query = trace->queries[i];
-		if (query.predicted_ms > 0) {
-			query.predicted_upper_ms = std::max(query.predicted_upper_ms, query.predicted_ms);
-			continue;
-		}
-		query.predicted_ms = predicted[i].median;
-		query.predicted_upper_ms = predicted[i].upper;
-	}
-	pfree(seen);
-	pfree(predicted);
-	pfree(memory);
-}
-
 [[noreturn]] void RaiseBadTrace(const char *path, const TraceError &error)
 {
 	ereport(ERROR, (errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
@@ -152,10 +123,9 @@ void ReadTraceFile(const Workload &workload, const char *path, Trace *trace)
 		trace->queries[i] = QueryFromRecorded(rows[i], std::max(queue, 0));
 		if (!rows[i].has_priority)
 			trace->queries[i].priority = workload.limits[trace->queries[i].queue].priority;
+		trace->queries[i].predicted_upper_ms = std::max(trace->queries[i].predicted_upper_ms, trace->queries[i].predicted_ms);
 		trace->execution_ms[i] = rows[i].duration_ms;
 	}
-	if (count > 0)
-		PredictMissing(rows, trace);
 	pfree(rows);
 	BeginAtZero(trace);
 }

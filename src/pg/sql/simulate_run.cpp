@@ -53,6 +53,9 @@ void AllocateSimulation(const Trace &trace, SimulationMemory *memory)
 
 	memory->size = SimulationBytes(trace.num_queries, 0);
 	memory->bytes = static_cast<std::byte *>(MemoryContextAllocHuge(CurrentMemoryContext, memory->size));
+	memory->learner_size = trace.from_history ? 0 : TraceLearner::BytesNeeded(trace.num_queries);
+	if (memory->learner_size > 0)
+		memory->learner = static_cast<std::byte *>(MemoryContextAllocHuge(CurrentMemoryContext, memory->learner_size));
 	memory->queue_ms = static_cast<double *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * count));
 	memory->execution_ms = static_cast<double *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * count));
 	memory->values = static_cast<double *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * count));
@@ -92,6 +95,7 @@ void RunSimulation(const Trace &trace, Scheduler scheduler, const WhatIf &what_i
 	SimulationStatus status;
 	do {
 		CHECK_FOR_INTERRUPTS();
+		config.learner = memory.learner_size > 0 ? TraceLearner::Init({memory.learner, memory.learner_size}, trace.num_queries) : nullptr;
 		status = Simulate(QueriesOf(trace), config, {memory.bytes, memory.size}, {memory.queue_ms, count}, {memory.execution_ms, count},
 		                  result);
 	} while (status == SimulationStatus::kInterrupted);

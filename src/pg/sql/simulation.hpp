@@ -81,6 +81,8 @@ inline std::span<TraceQuery> QueriesOf(const Trace &trace) { return {trace.queri
 struct SimulationMemory {
 	std::byte *bytes;
 	size_t size;
+	std::byte *learner;         /* of what a trace does not say; history has its predictions */
+	size_t learner_size;
 	double *queue_ms;           /* outcome of the last run, one for each query */
 	double *execution_ms;
 	double *values;             /* scratch: one for each query */
