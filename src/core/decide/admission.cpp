@@ -173,9 +173,17 @@ bool Policy::StartFromLevel(int level, Scan &scan) noexcept
 	const bool critical = level == static_cast<int>(Priority::kCritical);
 	const bool stopped = !critical && MemoryStopped();
 	const bool pool_claimed = PoolHeeded();
+	struct Candidate {
+		double key;
+		int queue;
+	};
+	const auto comes_later = [](const Candidate &one, const Candidate &other) {
+		return one.key != other.key ? one.key > other.key : one.queue > other.queue;
+	};
 	QueryHandle cursor[kMaxQueues];
 	uint8_t seen[kMaxQueues];
-	uint64_t open = 0;
+	Candidate heap[kMaxQueues];         /* of the queues that are still looked at, the smallest key on top */
+	int num_open = 0;
 
 	if (stopped && num_without_memory_ == 0)
 		return false;
@@ -201,25 +209,25 @@ bool Policy::StartFromLevel(int level, Scan &scan) noexcept
 		} else
 			cursor[index] = stopped ? FirstNotStopped(queue.waiting[level].head) : queue.waiting[level].head;
 		if (cursor[index] != kNoQuery)
-			open |= uint64_t{1} << index;
+			heap[num_open++] = Candidate{table[cursor[index]].key, index};
 	}
 
-	while (open != 0) {
-		int best = std::countr_zero(open);
-		for (uint64_t rest = open & (open - 1); rest != 0; rest &= rest - 1) {
-			const int index = std::countr_zero(rest);
-			if (table[cursor[index]].key < table[cursor[best]].key)
-				best = index;
-		}
+	std::make_heap(heap, heap + num_open, comes_later);
+	while (num_open > 0) {
+		std::pop_heap(heap, heap + num_open, comes_later);
+		const int best = heap[num_open - 1].queue;
 		const QueryHandle handle = cursor[best];
 		if (TryStart(handle, scan))
 			return true;
 		cursor[best] = stopped ? FirstNotStopped(table[handle].next) : table[handle].next;
 		if (cursor[best] == kNoQuery || ++seen[best] > policy::kLookAhead || scan.num_behind_heads >= policy::kMaxLookAhead ||
 			(!critical && queues_[best].claimant == handle))
-			open &= ~(uint64_t{1} << best);
-		else
+			num_open--;
+		else {
 			scan.num_behind_heads++;
+			heap[num_open - 1].key = table[cursor[best]].key;
+			std::push_heap(heap, heap + num_open, comes_later);
+		}
 	}
 	return false;
 }
