@@ -877,6 +877,8 @@ DECLARE
 	r wlm.rule;
 BEGIN
 	PERFORM wlm.require_configured_database('create_rule');
+	-- A queue that somebody is about to drop is seen as gone.
+	PERFORM pg_advisory_xact_lock(hashtext('pg_wlm.queue'));
 	r.name := create_rule.name;
 	r.ordinal := coalesce(create_rule.ordinal, (SELECT coalesce(max(t.ordinal), 0) + 1 FROM wlm.rule t));
 	r.queue := create_rule.queue;
@@ -912,6 +914,7 @@ DECLARE
 	r wlm.rule;
 BEGIN
 	PERFORM wlm.require_configured_database('alter_rule');
+	PERFORM pg_advisory_xact_lock(hashtext('pg_wlm.queue'));
 	SELECT string_agg(format('"%s"', a), ', ') INTO unknown
 	FROM unnest(forget) a WHERE a IS NULL OR a NOT IN ('queue', 'action_value');
 	IF unknown IS NOT NULL THEN

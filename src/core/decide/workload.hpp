@@ -93,13 +93,13 @@ enum class Mismatch : uint8_t {
 	kNone = 0, kDraining, kQueryGroup, kDatabase, kApplicationName, kClientAddress, kCommand, kTime, kMemory, kCost, kRole
 };
 
-/* Whether queue i takes the query, kNone, or why not. has_role may raise in the server, so this frame keeps nothing that needs unwinding. */
+/* Whether queue i takes the query, kNone, or why not. has_role may raise in the server: this frame keeps nothing to be unwound. */
 Mismatch Meets(const Workload &workload, int queue, const QueryAttributes &attributes);
 
 /* Index of the first queue in order that takes the query, 0 if none does. Raises as Meets() does. */
 int Route(const Workload &workload, const QueryAttributes &attributes);
 
-/* The first queue after `queue` in the order that takes the query, 0 if none does: where a hop without a target leads. Raises as Meets(). */
+/* The first queue after `queue` in the order that takes it, 0 if none does: where a hop without a target leads. Raises as Meets(). */
 int RouteAfter(const Workload &workload, int queue, const QueryAttributes &attributes);
 
 /* Whether all of `address`, which may be a network too, is in `network`. An IPv4 address mapped to IPv6 is an IPv4 address. */
