@@ -2,7 +2,7 @@
  * main.cpp
  *
  *     bench_simulate TRACE [--processors N] [--loads L,...] [--fifo-slots N] [--slots N] [--express-floor MS]
- *                          [--max-wait S] [--short MS] [--memory KB] [--recorded-under-load]
+ *                          [--max-wait S] [--short MS] [--memory KB] [--now-or-later] [--recorded-under-load]
  *
  * Prints a table of schedulers and metrics for each load. See README.md.
  */
@@ -32,13 +32,14 @@ struct Options {
 	double max_wait_s = 300;
 	double short_ms = 0;            /* the shortest quarter */
 	long long memory_kb = 0;
+	bool now_or_later = false;
 	bool recorded_under_load = false;
 };
 
 int Usage()
 {
 	std::fprintf(stderr, "usage: bench_simulate TRACE [--processors N] [--loads L,...] [--fifo-slots N] [--slots N] [--express-floor MS]\n"
-	                     "                      [--max-wait S] [--short MS] [--memory KB] [--recorded-under-load]\n");
+	                     "                      [--max-wait S] [--short MS] [--memory KB] [--now-or-later] [--recorded-under-load]\n");
 	return 2;
 }
 
@@ -50,6 +51,10 @@ bool ParseOptions(int argc, char **argv, Options *options)
 			if (options->trace != nullptr)
 				return false;
 			options->trace = argv[i];
+			continue;
+		}
+		if (name == "--now-or-later") {
+			options->now_or_later = true;
 			continue;
 		}
 		if (name == "--recorded-under-load") {
@@ -170,6 +175,7 @@ wlm::SimulationResult Simulate(const Options &options, std::vector<wlm::TraceQue
 	policy.express_floor_ms = options.express_floor_ms;
 	policy.processors = std::max(1, static_cast<int>(options.processors));
 	policy.tune_express = true;
+	policy.now_or_later = options.now_or_later;
 	policy.num_queues = 1;
 	std::snprintf(policy.queues[0].name, sizeof(policy.queues[0].name), "default");
 	policy.queues[0].priority = wlm::Priority::kNormal;

@@ -19,12 +19,12 @@ namespace wlm {
 namespace {
 
 /*
- * Of a moment's weight with every observation: half of it is in the last 700, 70, 4 and 7. What a stream does drifts: on the trace
+ * Of a moment's weight with every observation: half of it is in the last 700, 70, 2 and 7. What a stream does drifts: on the trace
  * of bench/simulate/README.md the error within a stream is mostly that of its query before.
  */
 constexpr double kFadingOfAll = 0.999;
 constexpr double kFadingOfTemplate = 0.99;
-constexpr double kFadingOfStream = 0.85;
+constexpr double kFadingOfStream = 0.6;
 constexpr double kFadingOfBoth = 0.9;
 constexpr double kFadingOfErrors = 0.98;
 constexpr double kShrinkage = 0.5;      /* observations that the coarser estimate is worth */

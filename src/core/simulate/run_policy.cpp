@@ -5,6 +5,8 @@
  * it there, it is told here. The worker's second is a virtual one; its reading
  * of the processors is that of pg/worker/machine_load.cpp, processors busy in the
  * last second and who stands in line at its end by twice the processors, smoothed.
+ * What queries hold of memory is known to it, and how they slow each other (now or
+ * later) as if it had learned that: each over the processors takes its share.
  * A backend that is asked to give way does so at once, and begins its work anew
  * when it starts again.
  */
@@ -29,6 +31,9 @@ class PolicyRun {
 		: run_(run), policy_(policy), result_(result), next_tick_ms_(run.machine.now_ms() + kTickMs)
 	{
 		policy_->Tick(run.machine.now_ms(), Saturation::Cpu(0));
+		policy_->SetInterference({.slope = static_cast<float>(1 / run.config.processors),
+		                          .knee = static_cast<float>(std::max(0.0, run.config.processors - 1)),
+		                          .known = true});
 		if (run.config.learner != nullptr)
 			run.config.learner->Forget();
 	}
@@ -188,6 +193,8 @@ class PolicyRun {
 		const double reading = (std::min(busy, processors) + in_line) / (processors * kRunnablePerProcessor);
 		busy_before_ = run_.machine.busy_integral();
 		saturation_ += kSmoothing * (reading - saturation_);
+		if (run_.machine.peak_kb() > 0)     /* else the trace does not say */
+			policy_->SetUse(run_.machine.used_kb(), now());
 		policy_->Tick(now(), Saturation::Cpu(saturation_));
 	}
 
