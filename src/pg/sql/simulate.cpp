@@ -219,8 +219,8 @@ void EmitRow(ReturnSetInfo *set, int policy, const Row &row, const Row *best, bo
 	count(!recorded || from_history, result.num_express);
 	count(!recorded || from_history, result.num_evicted);
 	count(!recorded, result.num_preempted);
-	count(!recorded, result.num_rejected);
-	count(!recorded, result.num_timeouts);
+	count(!recorded || from_history, result.num_rejected);
+	count(!recorded || from_history, result.num_timeouts);
 	writer.Number(best != nullptr && best->result.latency_ms.mean > 0 ? result.latency_ms.mean / best->result.latency_ms.mean - 1 : NAN);
 	writer.Number(row.calibration);
 	writer.Number(row.calibration_error_ms);

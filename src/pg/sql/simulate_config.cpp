@@ -3,7 +3,8 @@
  *
  * "What if": the configuration in force with what the caller of wlm.simulate()
  * would change. Attributes are those of wlm.queue, settings those of
- * settings.md; what is not known or not possible is an error that says what is.
+ * settings.md, as far as they act in a simulation; what is not known or not
+ * possible is an error that says what is.
  */
 #include "pg/sql/simulation.hpp"
 
@@ -47,8 +48,6 @@ struct Option {
 QueueLimits &Limits(WhatIf *what_if, int queue) { return what_if->policy.queues[queue]; }
 
 constexpr Option kQueueOptions[] = {
-	{"max_execution_time", Kind::kMilliseconds, 1, 1e12, true, 0, "an interval, or null for none",
-	 [](WhatIf *w, int q, double v) { Limits(w, q).max_execution_ms = static_cast<float>(v); }},
 	{"max_memory_share", Kind::kReal, 1e-6, 1, false, 0, "a fraction over 0 and up to 1",
 	 [](WhatIf *w, int q, double v) { Limits(w, q).max_memory_share = static_cast<float>(v); }},
 	{"max_queue_length", Kind::kInteger, 0, 1e9, true, -1, "a number of statements, or null for no limit",
@@ -87,8 +86,6 @@ constexpr Option kSettings[] = {
 	 [](WhatIf *w, int, double v) { w->recorded_processors = v; }},
 	{"short", Kind::kReal, 1e-3, 1e12, false, 0, "milliseconds",
 	 [](WhatIf *w, int, double v) { w->short_ms = v; }},
-	{"superuser_slots", Kind::kInteger, 0, 1000, false, 0, "a number of statements",
-	 [](WhatIf *w, int, double v) { w->policy.superuser_slots = static_cast<int32>(v); }},
 	{"total_slots", Kind::kInteger, 0, 100000, false, 0, "a number of slots; 0 finds the number itself",
 	 [](WhatIf *w, int, double v) { w->policy.total_slots = static_cast<int32>(v); }},
 	{"tune_express", Kind::kBoolean, 0, 1, false, 0, "true or false",

@@ -35,18 +35,19 @@ constexpr int64 kFirstRows = 4096;
 
 enum Column : int {
 	kFinishedAt = 0, kQueueMs, kActualMs, kPredictedMs, kPredictedHighMs, kReservedKb, kPeakKb, kQueue, kPriority, kScheduled,
-	kExpress, kForced, kEvicted, kNumColumns
+	kExpress, kForced, kEvicted, kRejected, kTimedOut, kNumColumns
 };
 
 constexpr Oid kTypes[kNumColumns] = {TIMESTAMPTZOID, FLOAT4OID, FLOAT4OID, FLOAT4OID, FLOAT4OID, FLOAT4OID, FLOAT4OID, NAMEOID, TEXTOID,
-                                     BOOLOID, BOOLOID, BOOLOID, BOOLOID};
+                                     BOOLOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID};
 
-/* Newest first, so that a limit takes those; ended by cancel or error: it ran all the same. */
+/* Newest first, so that a limit takes those; ended by cancel or error: it ran all the same. Those that never ran are only counted. */
 constexpr const char *kQuery =
 	"SELECT finished_at, queue_ms, actual_ms, predicted_ms, predicted_high_ms, reserved_kb, peak_kb, queue, priority, "
-	"lane IN ('normal', 'express'), lane = 'express', forced, evicted "
+	"lane IN ('normal', 'express'), lane = 'express', forced, evicted, final_state = 'rejected', "
+	"final_state = 'timed_out' "
 	"FROM wlm.history "
-	"WHERE final_state IN ('completed', 'cancelled', 'failed') AND actual_ms > 0 AND finished_at >= $1 AND finished_at < $2 "
+	"WHERE (final_state IN ('rejected', 'timed_out') OR actual_ms > 0) AND finished_at >= $1 AND finished_at < $2 "
 	"ORDER BY finished_at DESC, id DESC";
 
 struct Row {
@@ -155,6 +156,10 @@ void ReadRows(const Workload &workload, const TracePeriod &period, int64 most, M
 			bool nulls[kNumColumns];
 
 			heap_deform_tuple(table->vals[i], table->tupdesc, values, nulls);
+			trace->num_rejected += Flag(values, nulls, kRejected);
+			trace->num_timeouts += Flag(values, nulls, kTimedOut);
+			if (Flag(values, nulls, kRejected) || Flag(values, nulls, kTimedOut))
+				continue;
 			DecodeRow(workload, values, nulls, AddRow(rows, context), trace);
 		}
 		SPI_freetuptable(table);
