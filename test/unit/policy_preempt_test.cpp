@@ -181,6 +181,36 @@ TEST_F(PreemptTest, WhoHasSentARowIsLeftAloneAndAnotherIsAsked)
 	EXPECT_EQ(other, policy->TakeVictim());
 }
 
+TEST_F(PreemptTest, WhoDoesNotAnswerIsNotWaitedFor)
+{
+	Start();
+	const Decision second = ArriveRestartable({.priority = Priority::kLow, .time_ms = 60000});
+	now += 100;
+	const Decision first = ArriveRestartable({.priority = Priority::kLow, .time_ms = 60000});
+	Arrive({.priority = Priority::kHigh});
+	ASSERT_EQ(first.handle, policy->TakeVictim());
+	Tick();
+	Tick();
+	EXPECT_EQ(kNoQuery, policy->TakeVictim());
+	Tick();
+	EXPECT_EQ(second.handle, policy->TakeVictim());
+	EXPECT_EQ(Preemption::kWaits, policy->GiveWay(second.handle, now));
+	EXPECT_EQ(Preemption::kRefused, policy->GiveWay(first.handle, now));     /* now it is too late */
+}
+
+TEST_F(PreemptTest, WhomOthersGaveWayToIsNotHeldBack)
+{
+	config.now_or_later = true;
+	Start();
+	Arrive({.time_ms = 30000});
+	const Decision low = ArriveRestartable({.priority = Priority::kLow, .time_ms = 30000});
+	policy->SetInterference({5, 0, true});
+	const Decision high = Arrive({.priority = Priority::kHigh, .time_ms = 30000});
+	ASSERT_EQ(low.handle, policy->TakeVictim());
+	EXPECT_EQ(Preemption::kWaits, policy->GiveWay(low.handle, now));
+	EXPECT_EQ(high.handle, policy->TakeAdmitted());
+}
+
 TEST_F(PreemptTest, EndsOfAskedOnesLeaveNothingBehind)
 {
 	for (int end = 0; end < 3; end++) {

@@ -42,6 +42,7 @@ struct Policy::Scan {
 		beside.count = 0;
 		beside.num_weighed = 0;
 		beside.gathered = false;
+		beside.ignored = false;
 	}
 };
 
@@ -271,11 +272,12 @@ bool Policy::StartNext() noexcept
 	return false;
 }
 
-/* One query of a level above this. */
+/* One query of a level above this, for which another has given way. */
 void Policy::StartAbove(int level) noexcept
 {
 	Scan scan;
 	scan.Clear();
+	scan.beside.ignored = true;
 	for (int above = kNumPriorities - 1; above > level; above--) {
 		if (levels_[above].queues != 0 && StartFromLevel(above, scan))
 			return;

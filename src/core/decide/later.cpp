@@ -47,7 +47,7 @@ void Policy::GatherBeside(Beside &beside) const noexcept
 /* Of a queued query that fits. */
 bool Policy::StartsLater(const Entry &entry, Beside &beside) const noexcept
 {
-	if (!config_.now_or_later || !interference_.known || entry.priority == Priority::kCritical ||
+	if (!config_.now_or_later || !interference_.known || beside.ignored || entry.priority == Priority::kCritical ||
 		entry.time_ms < policy::kLeastLaterMs || entry.passed >= kMaxPassed)
 		return false;
 	if (entry.since_ms != policy::kNever && clock_ms_ - entry.since_ms >= std::min(entry.time_ms, policy::kMaxLaterMs))

@@ -16,6 +16,7 @@ struct Policy::Beside {
 	int count;
 	int num_weighed;
 	bool gathered;
+	bool ignored;       /* nobody is held back: work was thrown away for the one that starts */
 };
 
 }  // namespace wlm

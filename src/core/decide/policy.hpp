@@ -340,7 +340,7 @@ class Policy {
 	struct Entry {
 		double key;
 		double arrived_ms;          /* internal clock, as all times here */
-		double queued_ms;           /* since when it waits, or waited last */
+		double queued_ms;           /* queued: since when it waits; running: since when it is asked to give way */
 		double waited_ms;           /* earlier waits */
 		double admitted_ms;
 		double since_ms;            /* queued: when its turn first came, or kNever; running: since when it runs */

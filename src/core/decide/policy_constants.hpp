@@ -66,6 +66,8 @@ inline constexpr double kWasteAllowanceMs = 10000.0;
 inline constexpr double kMostCreditMs = 600000.0;
 inline constexpr double kMaxWaitedPart = 0.5;       /* of max_wait: who has waited longer is not made to wait again */
 inline constexpr double kSeekPauseMs = 10.0;        /* after a search that found nobody, arrivals do not search: bounds the cost */
+/* A request is answered at the next row or interrupt: who has not by then is stuck, and another is asked. */
+inline constexpr double kAnswerMs = 2000.0;
 inline constexpr int kMaxSeekers = 16;              /* waiting queries that one search serves, at a tick */
 inline constexpr uint64_t kRandomSeed = 0x9e3779b97f4a7c15;
 

@@ -171,6 +171,7 @@ bool Policy::AskVictims(Seeker *seekers, int count) noexcept
 		CountRestartable(victim, -1);
 		victim.flags |= kAskedFlag | kVictimFlag;
 		victim.partner = seekers[i].waiter;
+		victim.queued_ms = clock_ms_;
 		table[seekers[i].waiter].partner = seekers[i].victim;
 		Append(victims_, seekers[i].victim);
 		asked = true;
@@ -188,7 +189,7 @@ void Policy::LookForVictim(QueryHandle waiter) noexcept
 		seek_after_ms_ = clock_ms_ + policy::kSeekPauseMs;
 }
 
-/* For those that wait: the first of each list, highest level first. */
+/* For those that wait: the first of each list, highest level first. Who was asked and does not answer is not waited for. */
 void Policy::LookForVictims() noexcept
 {
 	Seeker seekers[policy::kMaxSeekers];
@@ -199,6 +200,9 @@ void Policy::LookForVictims() noexcept
 		for (uint64_t rest = levels_[level].queues; rest != 0; rest &= rest - 1) {
 			QueryHandle handle = queues_[std::countr_zero(rest)].waiting[level].head;
 			for (int i = 0; i < policy::kLookAhead && handle != kNoQuery && count < policy::kMaxSeekers; i++, handle = entries()[handle].next) {
+				const QueryHandle victim = entries()[handle].partner;
+				if (victim != kNoQuery && clock_ms_ - entries()[victim].queued_ms > policy::kAnswerMs)
+					Part(handle);
 				if (MaySeek(handle))
 					seekers[count++] = Seeker{handle, kNoQuery};
 			}
