@@ -42,6 +42,14 @@ class PolicyThroughputTest : public test::PolicyFixture {
 		while (policy->num_queued() < 1000)
 			arrive();
 		policy->SetPressure(pressure, 0, now);
+		policy->SetInterference({0.5f, 1, true});
+		const auto learn = [&](QueryHandle handle) {
+			running.push_back(handle);
+			policy->SetRestartable(handle, config.preemption);
+		};
+		for (const QueryHandle handle : running)
+			policy->SetRestartable(handle, config.preemption);
+		int num_asked = 0, num_waits = 0;
 
 		const int rounds = 50000;
 		const std::clock_t start = std::clock();
@@ -53,14 +61,23 @@ class PolicyThroughputTest : public test::PolicyFixture {
 				running[which] = running.back();
 				running.pop_back();
 			}
+			for (QueryHandle handle = policy->TakeVictim(); handle != kNoQuery; handle = policy->TakeVictim()) {
+				num_asked++;
+				if (policy->GiveWay(handle, now) == Preemption::kWaits) {
+					num_waits++;
+					std::erase(running, handle);
+				}
+			}
 			for (QueryHandle handle = policy->TakeAdmitted(); handle != kNoQuery; handle = policy->TakeAdmitted())
-				running.push_back(handle);
+				learn(handle);
 			if (policy->num_queued() < 1000)
 				arrive();
 		}
 		const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
 		std::printf("%s: %.0f arrivals and ends per CPU second, %d waiting, %zu bytes per query\n", what, 2 * rounds / seconds,
 			policy->num_queued(), Policy::BytesNeeded(2) - Policy::BytesNeeded(1));
+		if (config.preemption)
+			std::printf("    %d asked to give way, %d did\n", num_asked, num_waits);
 	}
 };
 
@@ -70,6 +87,16 @@ TEST_F(PolicyThroughputTest, SixtyFourQueuesWaitingForMemory) { Measure("64 queu
 TEST_F(PolicyThroughputTest, SixtyFourQueuesOfThePool)
 {
 	Measure("64 queues of the pool, half of them with guarantees", 64, 30000, Pressure::kNone, true);
+}
+TEST_F(PolicyThroughputTest, GivingWay)
+{
+	config.preemption = true;
+	Measure("eight queues of the pool, giving way", 8, 30000, Pressure::kNone, true);
+}
+TEST_F(PolicyThroughputTest, NowOrLater)
+{
+	config.now_or_later = true;
+	Measure("one queue, now or later", 1, 30000);
 }
 TEST_F(PolicyThroughputTest, UnderPressure) { Measure("one queue, memory short", 1, 300000, Pressure::kNoAdmission); }
 
