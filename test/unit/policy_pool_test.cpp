@@ -275,6 +275,59 @@ TEST_F(PolicyPoolTest, AWideQueryIsNotStarvedByNarrowOnesOfOtherQueues)
 	EXPECT_LE(ended, kMaxPassed + 4);
 }
 
+/* Look-ups without memory beside a cursor that holds it must not wait for one who waits for that memory. */
+TEST_F(PolicyPoolTest, AClaimRestsWhileItIsMemoryThatLacks)
+{
+	config.total_slots = 4;
+	AddQueue("narrow", 0);
+	Start();
+	const Decision cursor = Arrive({.memory_kb = 500000});
+	policy->Pause(cursor.handle, now);
+	const std::vector<Decision> narrow = ArriveMany(4, {.queue = 1, .memory_kb = 25000});
+	const Decision wide = Arrive({.slots = 4, .memory_kb = 500001});
+	policy->Reserve(cursor.handle, 600000, now);
+	policy->Finish(narrow[0].handle, now);                      /* its turn comes, but three are missing */
+	now += kMaxPassedMs;
+	Tick(1.05);
+	const Decision look_up = Arrive({.queue = 1});
+	EXPECT_EQ(WaitReason::kPassing, look_up.reason);
+	for (int i = 1; i < 4; i++)
+		policy->Finish(narrow[static_cast<size_t>(i)].handle, now);
+	EXPECT_EQ(look_up.handle, policy->TakeAdmitted());          /* four free slots, but 400,000 kB */
+	EXPECT_EQ(WaitReason::kPassing, Arrive({.queue = 1}).reason);      /* now a slot is missing again */
+	policy->Finish(cursor.handle, now);
+	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());
+	policy->Finish(look_up.handle, now);
+	EXPECT_EQ(wide.handle, policy->TakeAdmitted());
+	EXPECT_FALSE(View(wide).forced);
+}
+
+TEST_F(PolicyPoolTest, AClaimRestsWhileThatToTheBudgetGoesFirst)
+{
+	config.total_slots = 5;         /* one of them for `large` */
+	AddQueue("narrow", 0);
+	AddQueue("fixed", 10);
+	Start();
+	const std::vector<Decision> narrow = ArriveMany(4, {.queue = 1, .memory_kb = 150000});
+	const Decision wide = Arrive({.slots = 5, .memory_kb = 100000});
+	policy->Finish(narrow[0].handle, now);
+	now += kMaxPassedMs;
+	Tick(1.05);
+	const Decision look_up = Arrive({.queue = 1});
+	EXPECT_EQ(WaitReason::kPassing, look_up.reason);
+	const Decision large = Arrive({.queue = 2, .memory_kb = 500000});
+	const Decision larger = Arrive({.queue = 2, .memory_kb = 500000});
+	EXPECT_EQ(Verdict::kAdmitted, large.verdict);
+	EXPECT_EQ(WaitReason::kMemory, larger.reason);
+	now += kMaxPassedMs;
+	Tick(1.05);                                                 /* larger claims the budget: wide could not start now, */
+	Tick(1.05);                                                 /* which counts from the next event on */
+	EXPECT_EQ(look_up.handle, policy->TakeAdmitted());
+	EXPECT_EQ(WaitReason::kPool, View(wide).reason);
+	policy->Finish(large.handle, now);
+	EXPECT_EQ(larger.handle, policy->TakeAdmitted());
+}
+
 TEST_F(PolicyPoolTest, SharesChangeUnderLoad)
 {
 	config.total_slots = 4;
