@@ -80,6 +80,15 @@ SELECT cmp_ok(sum(share)::numeric, '>', 0.0, 'experts have shares') FROM wlm.exp
 SELECT is_empty('SELECT * FROM wlm.queue_state WHERE slots_used > slots AND NOT automatic AND num_forced = 0', 'no queue runs more than it may');
 SELECT results_eq($$SELECT count(*)::int FROM wlm.queue_state WHERE queue = 'default'$$, 'VALUES (1)', 'there is always "default"');
 
+-- Predicates: what is stored reads the same again, and units of one metric agree.
+SELECT is(wlm.parse_predicates(wlm.parse_predicates(t)::text), wlm.parse_predicates(t), 'predicates are stored as they are read: ' || t)
+FROM unnest('{"query_cpu_time > 1.5 h AND scan_row_count < 1e12","query_memory_kb = 0.25TB","query_blocks_read < 0 AND query_queue_time > 7d"}'::text[]) t;
+SELECT is(wlm.parse_predicates(format('%s > %s %s', metric, number * factor, small)), wlm.parse_predicates(format('%s > %s %s', metric, number, large)),
+	format('%s %s is %s %s', number, large, number * factor, small))
+FROM (VALUES ('query_cpu_time', 'ms', 1000, 's'), ('query_cpu_time', 's', 60, 'min'), ('query_cpu_time', 'MIN', 60, 'h'), ('query_cpu_time', 'h', 24, 'd'),
+	('query_memory_kb', 'kB', 1024, 'MB'), ('query_memory_kb', 'MB', 1024, 'GB'), ('query_temp_blocks_to_disk', 'gb', 1024, 'TB'),
+	('query_temp_blocks_to_disk', '', 128, 'MB')) v(metric, small, factor, large), unnest('{0,1,3,0.5,2.25}'::numeric[]) number;
+
 SELECT * FROM finish();
 ROLLBACK;
 DROP TABLE public.pgtap_load;

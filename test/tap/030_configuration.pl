@@ -51,6 +51,10 @@ my @changes = (
 	q{SELECT wlm.alter_queue('one', max_slots => 3)}, q{SELECT wlm.alter_queue('three', max_slots => 1)},
 	q{SELECT wlm.drop_queue('three')}, q{SELECT wlm.alter_queue('one', reset => '{all}')},
 	q{SELECT wlm.create_queue('three', max_slots => 1, query_group => 'three', ordinal => 0)},
+	q{SELECT wlm.create_rule('logs', 'query_execution_time > 1 ms', 'log', 'three')},
+	q{SELECT wlm.alter_queue('three', state => 'draining', min_predicted_time => '1 us', commands => '{select}', client_addresses => '{local}')},
+	q{SELECT wlm.drop_rule('logs')},
+	q{SELECT wlm.alter_queue('three', reset => '{state,min_predicted_time,commands,client_addresses}')},
 	q{SELECT wlm.drop_queue('one')}, q{SELECT wlm.create_queue('one', max_slots => 1, query_group => 'one')});
 for my $round (0 .. 3 * @changes - 1)
 {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <memory>
+#include <random>
 #include <utility>
 
 #include "core/decide/workload.hpp"
@@ -132,6 +133,70 @@ TEST(Contains, WhatIsNoAddressIsInNoNetwork)
 	EXPECT_FALSE(Contains(Net4(0, 0, 0, 0, 0), socket));
 	EXPECT_FALSE(Contains(socket, Net4(1, 2, 3, 4)));
 	EXPECT_FALSE(Contains(Net4(1, 2, 3, 4, 200), Net4(1, 2, 3, 4, 255))) << "more bits than an address has";
+}
+
+bool SameStart(const NetworkAddress &network, const NetworkAddress &address)
+{
+	for (int bit = 0; bit < network.bits; bit++)
+		if (((network.bytes[bit / 8] ^ address.bytes[bit / 8]) >> (7 - bit % 8) & 1) != 0)
+			return false;
+	return true;
+}
+
+TEST(Contains, ComparesBitByBit)
+{
+	std::mt19937 random(7);
+	int num_inside = 0;
+
+	for (int round = 0; round < 100000; round++) {
+		NetworkAddress network{};
+		network.family = random() % 2 == 0 ? 4 : 6;
+		const unsigned most = network.family == 4 ? 32 : 128;
+		network.bits = static_cast<uint8_t>(random() % (most + 1));
+		for (unsigned i = 0; i < most / 8; i++)
+			network.bytes[i] = static_cast<uint8_t>(random() | 1); /* never a mapped one */
+		NetworkAddress address = network;
+		address.bits = static_cast<uint8_t>(most);
+		for (unsigned flips = random() % 3; flips > 0; flips--) {
+			const unsigned bit = random() % most;
+			address.bytes[bit / 8] ^= static_cast<uint8_t>(0x80 >> bit % 8);
+		}
+		ASSERT_EQ(Contains(network, address), SameStart(network, address)) << "round " << round;
+		num_inside += Contains(network, address);
+	}
+	EXPECT_GT(num_inside, 30000);
+	EXPECT_LT(num_inside, 90000);
+}
+
+bool Matches(const char *text, const char *pattern)
+{
+	if (*pattern == '\0')
+		return *text == '\0';
+	if (*pattern == '%')
+		return Matches(text, pattern + 1) || (*text != '\0' && Matches(text + 1, pattern));
+	if (*text == '\0')
+		return false;
+	if (*pattern == '\\' && pattern[1] != '\0')
+		return *text == pattern[1] && Matches(text + 1, pattern + 2);
+	return (*pattern == '_' || *pattern == *text) && Matches(text + 1, pattern + 1);
+}
+
+TEST(MatchesPattern, IsWhatItsDefinitionSays)
+{
+	std::mt19937 random(11);
+	int num_matches = 0;
+
+	for (int round = 0; round < 100000; round++) {
+		char text[8] = {};
+		char pattern[8] = {};
+		for (unsigned i = 0, length = random() % 7; i < length; i++)
+			text[i] = "ab_%"[random() % 4];
+		for (unsigned i = 0, length = random() % 7; i < length; i++)
+			pattern[i] = "ab%%_\\"[random() % 6];
+		ASSERT_EQ(MatchesPattern(text, pattern), Matches(text, pattern)) << text << " " << pattern;
+		num_matches += Matches(text, pattern);
+	}
+	EXPECT_GT(num_matches, 5000);
 }
 
 TEST_F(RouteTest, ClientsByNetworkAndLocalOnes)
