@@ -30,7 +30,7 @@ is($node->safe_psql('postgres', 'SELECT wlm.version() IS NOT NULL'), 't', 'versi
 for my $call (
 	'wlm.predict($$SELECT 1$$)', 'wlm.explain($$SELECT 1$$)', 'wlm.activity()', 'wlm.queue_state()',
 	'wlm.expert_accuracy()', 'wlm.cancel_queued(1)', 'wlm.flush()', 'wlm.train()', 'wlm.evaluate()',
-	'wlm.rollback($$planner$$)', 'wlm.reset()')
+	'wlm.rollback($$planner$$)', 'wlm.reset()', 'wlm.simulate()', 'wlm.recommend()')
 {
 	refuses('postgres', "SELECT $call", qr/55000: pg_wlm is not loaded/, $call);
 }
@@ -62,7 +62,8 @@ is($node->safe_psql('restored', 'SELECT loaded FROM wlm.status()'), 't', 'status
 is($node->safe_psql('restored', 'SELECT count(*) > 0 FROM wlm.predict($$SELECT 1$$)'), 't', 'predict() elsewhere');
 for my $call (
 	q{wlm.create_queue('x')}, q{wlm.alter_queue('reports', max_slots => 1)}, q{wlm.drop_queue('reports')},
-	'wlm.train()', 'wlm.evaluate()', q{wlm.rollback('planner')}, q{wlm.reset('all')})
+	'wlm.train()', 'wlm.evaluate()', q{wlm.rollback('planner')}, q{wlm.reset('all')},
+	'wlm.simulate()', 'wlm.recommend()')
 {
 	refuses('restored', "SELECT $call", qr/55000: wlm\.\w+\(\) must be called in database "postgres"/, "$call elsewhere");
 }

@@ -7,6 +7,7 @@
 #include "pg/sql/advice.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 extern "C" {
@@ -84,7 +85,8 @@ void AdviseQueue(const QueueLimits &limits, const QueueFacts &facts, int64 num_s
 		advice->recommended = psprintf("%d", length);
 		advice->change = psprintf("SELECT wlm.alter_queue(%s, max_queue_length => %d)", name, length);
 		advice->effect = "fewer statements are rejected";
-		advice->evidence = psprintf(INT64_FORMAT " of " INT64_FORMAT " statements found the queue full", facts.num_rejected, facts.num_statements);
+		advice->evidence = psprintf(INT64_FORMAT " of " INT64_FORMAT " statements found the queue full", facts.num_rejected,
+		                            facts.num_statements);
 	}
 }
 
@@ -181,7 +183,8 @@ void AdviseFromFacts(const WhatIf &present, const HistoryFacts &facts, AdviceLis
 		advice->recommended = psprintf("%lld MB", 2LL * setting::max_work_mem_kb / 1024);
 		advice->change = psprintf("ALTER SYSTEM SET wlm.max_work_mem = '%lldMB'", 2LL * setting::max_work_mem_kb / 1024);
 		advice->effect = "statements that spill with all the memory that one may have get more";
-		advice->evidence = psprintf("%.0f %% of all execution time was in statements that spilled with as much as they may have", 100 * facts.capped_share);
+		advice->evidence = psprintf("%.0f %% of all execution time was in statements that spilled with as much as they may have",
+		                            100 * facts.capped_share);
 	}
 	if (static_cast<double>(facts.num_waited_out) > kMany * static_cast<double>(facts.num_statements)) {
 		Advice *advice = Advise(list, "wlm.max_wait", static_cast<double>(facts.num_waited_out) / static_cast<double>(facts.num_statements) / 2);
@@ -189,8 +192,8 @@ void AdviseFromFacts(const WhatIf &present, const HistoryFacts &facts, AdviceLis
 		advice->recommended = psprintf("%lld s", 2LL * setting::max_wait_ms / 1000);
 		advice->change = psprintf("ALTER SYSTEM SET wlm.max_wait = %lld", std::min(2LL * setting::max_wait_ms, 2147483647LL));
 		advice->effect = "fewer statements start over the limits";
-		advice->evidence = psprintf(INT64_FORMAT " of " INT64_FORMAT " statements started over the limits after waiting that long", facts.num_waited_out,
-		                            facts.num_statements);
+		advice->evidence = psprintf(INT64_FORMAT " of " INT64_FORMAT " statements started over the limits after waiting that long",
+		                            facts.num_waited_out, facts.num_statements);
 	}
 
 	LWLockAcquire(shared->state_lock, LW_SHARED);
@@ -205,6 +208,44 @@ void AdviseFromFacts(const WhatIf &present, const HistoryFacts &facts, AdviceLis
 		advice->change = psprintf("ALTER SYSTEM SET wlm.memory = '" INT64_FORMAT "MB'", left_kb / 1024);
 		advice->effect = "what others hold is not promised again";
 		advice->evidence = psprintf("processes hold " INT64_FORMAT " MB that nobody reserved", unavailable_kb / 1024);
+	}
+}
+
+void EmitAdvice(ReturnSetInfo *set, const AdviceList &list)
+{
+	for (int i = 0; i < list.count; i++) {
+		const Advice &advice = list.advice[i];
+		RowWriter row;
+		const auto pair = [&row, &advice](double before, double after) {
+			row.Number(advice.simulated ? before : NAN);
+			row.Number(advice.simulated ? after : NAN);
+		};
+
+		row.Int4(i + 1);
+		row.Text(advice.subject);
+		row.Text(advice.current);
+		row.Text(advice.recommended);
+		row.Text(advice.change);
+		if (advice.simulated)
+			row.Text(psprintf("mean latency %+.0f %%, mean queue time %+.0f %%, 95th percentile of short statements %+.0f %%",
+			                  -100 * Gain(advice.before.latency_ms.mean, advice.after.latency_ms.mean),
+			                  -100 * Gain(advice.before.queue_ms.mean, advice.after.queue_ms.mean),
+			                  -100 * Gain(advice.before.short_latency_ms.p95, advice.after.short_latency_ms.p95)));
+		else
+			row.Text(advice.effect);
+		pair(advice.before.latency_ms.mean, advice.after.latency_ms.mean);
+		pair(advice.before.queue_ms.mean, advice.after.queue_ms.mean);
+		pair(advice.before.queue_ms.p90, advice.after.queue_ms.p90);
+		pair(advice.before.short_latency_ms.p95, advice.after.short_latency_ms.p95);
+		if (advice.simulated) {
+			row.Int8(advice.before.peak_memory_kb);
+			row.Int8(advice.after.peak_memory_kb);
+		} else {
+			row.Null();
+			row.Null();
+		}
+		row.Text(advice.evidence);
+		row.Emit(set);
 	}
 }
 

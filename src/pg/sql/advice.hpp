@@ -8,6 +8,7 @@
 
 #include "pg/postgres.hpp"
 
+#include "pg/sql/result_rows.hpp"
 #include "pg/sql/simulation.hpp"
 
 namespace wlm {
@@ -35,6 +36,9 @@ struct AdviceList {
 	Advice advice[kMost];
 };
 
+/* Part that is saved. Differences of less than a millisecond are nothing to gain. */
+inline double Gain(double before_ms, double after_ms) { return 1 - (after_ms + 1) / (before_ms + 1); }
+
 /* The one on this subject, new if there is none; the last one again if there are too many. */
 Advice *AddAdvice(AdviceList *list, const char *subject);
 
@@ -61,5 +65,8 @@ void ReadFacts(const TracePeriod &period, HistoryFacts *facts);
 
 /* What no simulation knows. */
 void AdviseFromFacts(const WhatIf &present, const HistoryFacts &facts, AdviceList *list);
+
+/* As rows of wlm.recommend(). */
+void EmitAdvice(ReturnSetInfo *set, const AdviceList &list);
 
 }  // namespace wlm

@@ -23,6 +23,8 @@ namespace {
 /* Of the newest statements: some dozens of runs over more would take minutes, and the newest say most about what comes. */
 constexpr int64 kMostQueries = 50000;
 constexpr int64 kLeastQueries = 100;
+/* Where little goes on the simulated seconds cost more than the statements; and a week has all kinds of days. */
+constexpr double kMostDays = 7;
 
 /*
  * What is worth saying: a gain of 5 % over latency and queue time, all in all; nothing of it may
@@ -30,9 +32,6 @@ constexpr int64 kLeastQueries = 100;
  */
 constexpr double kLeastGain = 0.05;
 constexpr double kMostLoss = 0.05;
-
-/* Differences of less than a millisecond are nothing to gain. */
-double Gain(double before_ms, double after_ms) { return 1 - (after_ms + 1) / (before_ms + 1); }
 
 double GainOf(const SimulationResult &before, const SimulationResult &after)
 {
@@ -74,6 +73,20 @@ void Try(Trial *trial, const char *subject, const char *current, const char *rec
 	advice->simulated = true;
 	advice->before = trial->present;
 	advice->after = result;
+}
+
+/* Leaves out what came more than a week before the last one. */
+void KeepNewest(Trace *trace)
+{
+	const double oldest_ms = trace->num_queries == 0 ? 0 : trace->queries[trace->num_queries - 1].arrival_ms - kMostDays * 86400e3;
+	int64 skipped = 0;
+
+	while (skipped < trace->num_queries && trace->queries[skipped].arrival_ms < oldest_ms)
+		skipped++;
+	trace->queries += skipped;
+	trace->execution_ms += skipped;
+	trace->num_queries -= skipped;
+	BeginAtZero(trace);
 }
 
 const char *Slots(int32 slots) { return slots > 0 ? psprintf("%d", slots) : "automatic"; }
@@ -218,44 +231,6 @@ void AdviseMode(Trial *trial, const WhatIf &present, const HistoryFacts &facts)
 	advice->after = trial->present;
 }
 
-void Emit(ReturnSetInfo *set, const AdviceList &list)
-{
-	for (int i = 0; i < list.count; i++) {
-		const Advice &advice = list.advice[i];
-		RowWriter row;
-		const auto pair = [&row, &advice](double before, double after) {
-			row.Number(advice.simulated ? before : NAN);
-			row.Number(advice.simulated ? after : NAN);
-		};
-
-		row.Int4(i + 1);
-		row.Text(advice.subject);
-		row.Text(advice.current);
-		row.Text(advice.recommended);
-		row.Text(advice.change);
-		if (advice.simulated)
-			row.Text(psprintf("mean latency %+.0f %%, mean queue time %+.0f %%, 95th percentile of short statements %+.0f %%",
-			                  -100 * Gain(advice.before.latency_ms.mean, advice.after.latency_ms.mean),
-			                  -100 * Gain(advice.before.queue_ms.mean, advice.after.queue_ms.mean),
-			                  -100 * Gain(advice.before.short_latency_ms.p95, advice.after.short_latency_ms.p95)));
-		else
-			row.Text(advice.effect);
-		pair(advice.before.latency_ms.mean, advice.after.latency_ms.mean);
-		pair(advice.before.queue_ms.mean, advice.after.queue_ms.mean);
-		pair(advice.before.queue_ms.p90, advice.after.queue_ms.p90);
-		pair(advice.before.short_latency_ms.p95, advice.after.short_latency_ms.p95);
-		if (advice.simulated) {
-			row.Int8(advice.before.peak_memory_kb);
-			row.Int8(advice.after.peak_memory_kb);
-		} else {
-			row.Null();
-			row.Null();
-		}
-		row.Text(advice.evidence);
-		row.Emit(set);
-	}
-}
-
 }  // namespace
 
 }  // namespace wlm
@@ -278,6 +253,7 @@ WLM_FUNCTION(wlm_recommend)
 
 	PresentConfiguration(present);
 	ReadHistoryTrace(LocalWorkload(), period, present->recorded_processors, kMostQueries, &trace);
+	KeepNewest(&trace);
 	if (trace.num_queries < kLeastQueries)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		                errmsg("too little history to recommend anything"),
@@ -299,6 +275,6 @@ WLM_FUNCTION(wlm_recommend)
 	TryQueues(&trial, *present);
 	AdviseFromFacts(*present, *facts, list);
 	RankAdvice(list);
-	Emit(set, *list);
+	EmitAdvice(set, *list);
 	return static_cast<Datum>(0);
 }
