@@ -112,7 +112,7 @@ for my $metric (sort keys %case)
 $user->do('DISCARD ALL');
 
 # Parallel workers: rows, CPU time and blocks of all processes count.
-my @parallel = ('SET max_parallel_workers_per_gather = 2', 'SET parallel_setup_cost = 0', 'SET parallel_tuple_cost = 0',
+my @parallel = ('SET wlm.reduce_workers = off', 'SET max_parallel_workers_per_gather = 2', 'SET parallel_setup_cost = 0', 'SET parallel_tuple_cost = 0',
 	'SET min_parallel_table_scan_size = 0', 'SET parallel_leader_participation = off');
 $user->do($_) for @parallel;
 for my $case (

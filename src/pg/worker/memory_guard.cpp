@@ -144,9 +144,10 @@ void MemoryGuard::Publish(const MemoryReading &reading, int32 stop, double now_m
 		if (slot.serial != queries_[i].serial || slot.pid != queries_[i].pid)
 			continue;
 		slot.real_kb = static_cast<float>(queries_[i].real_kb);
-		/* A cursor that was asked and has not run since: there is no reason any more. */
+		/* A cursor that was asked and has not run since: there is no reason any more. Requests of others stay. */
+		uint32 mine = static_cast<uint32>(StopReason::kMemoryGuard);
 		if (queries_[i].asked && !queries_[i].running && pressure_.level() == GuardLevel::kNone)
-			pg_atomic_write_u32(&slot.stop_requested, static_cast<uint32>(StopReason::kNone));
+			pg_atomic_compare_exchange_u32(&slot.stop_requested, &mine, static_cast<uint32>(StopReason::kNone));
 	}
 	if (stop < 0 || !RequestStopLocked(queries_[stop].handle, queries_[stop].serial, StopReason::kMemoryGuard))
 		return;
