@@ -976,17 +976,37 @@ CREATE VIEW wlm.activity AS SELECT * FROM wlm.activity();
 COMMENT ON VIEW wlm.activity IS 'managed statements that run or wait; own ones only, unless the reader may read all statistics';
 
 CREATE FUNCTION wlm.queue_state(
-	OUT queue name, OUT priority text, OUT slots integer, OUT automatic boolean, OUT slots_used integer,
+	OUT queue name, OUT priority text, OUT state text, OUT slots integer, OUT automatic boolean,
+	OUT guaranteed_slots integer, OUT max_slots integer, OUT slots_used integer,
 	OUT num_running integer, OUT num_express integer, OUT num_returned integer, OUT num_queued integer,
 	OUT num_executed bigint, OUT num_forced bigint, OUT num_timeouts bigint, OUT num_rejected bigint,
-	OUT num_cancelled bigint, OUT num_evicted bigint, OUT memory_reserved_kb bigint, OUT max_memory_kb bigint,
-	OUT total_queue_time interval)
+	OUT num_cancelled bigint, OUT num_evicted bigint, OUT num_preempted bigint, OUT memory_reserved_kb bigint,
+	OUT max_memory_kb bigint, OUT total_queue_time interval, OUT total_wasted interval)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'wlm_queue_state' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 10;
 COMMENT ON FUNCTION wlm.queue_state() IS 'limits in force, load and totals since the server was started, of each queue';
 
 CREATE VIEW wlm.queue_state AS SELECT * FROM wlm.queue_state();
 COMMENT ON VIEW wlm.queue_state IS 'limits in force, load and totals since the server was started, of each queue';
+
+CREATE FUNCTION wlm.concurrency(
+	OUT slots integer, OUT slots_used integer, OUT automatic boolean, OUT cpu double precision,
+	OUT io_wait double precision, OUT io_stall double precision, OUT memory_stall double precision,
+	OUT memory double precision, OUT superuser_slots_used integer, OUT superuser_slots integer,
+	OUT changed_at timestamptz, OUT change_reason text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_concurrency' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 1;
+COMMENT ON FUNCTION wlm.concurrency() IS 'one row: the slots that automatic queues share, and how full the machine is';
+
+CREATE VIEW wlm.concurrency AS SELECT * FROM wlm.concurrency();
+COMMENT ON VIEW wlm.concurrency IS 'one row: the slots that automatic queues share, and how full the machine is';
+
+CREATE FUNCTION wlm.concurrency_changes(
+	OUT changed_at timestamptz, OUT slots_before integer, OUT slots_after integer, OUT reason text,
+	OUT resource text, OUT saturation double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_concurrency_changes' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 64;
+COMMENT ON FUNCTION wlm.concurrency_changes() IS 'the latest changes of the slots that automatic queues share, oldest first, and why';
 
 CREATE FUNCTION wlm.status(
 	OUT version text, OUT loaded boolean, OUT mode text, OUT database name, OUT launcher_running boolean,
@@ -1000,7 +1020,8 @@ CREATE FUNCTION wlm.status(
 	OUT num_no_opinion bigint, OUT num_experiences bigint, OUT num_experiences_lost bigint,
 	OUT num_lock_forced bigint, OUT num_slots_taken_back bigint, OUT num_errors bigint,
 	OUT memory_limit_kb bigint, OUT memory_used_kb bigint, OUT memory_pressure text, OUT unavailable_kb bigint,
-	OUT num_grown bigint, OUT num_growth_refused bigint, OUT num_stopped bigint)
+	OUT num_grown bigint, OUT num_growth_refused bigint, OUT num_stopped bigint,
+	OUT num_preempted bigint, OUT num_rules_fired bigint, OUT express_correction double precision)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'wlm_status' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 1;
 COMMENT ON FUNCTION wlm.status() IS 'one row: how the workload manager is; loaded is false without shared_preload_libraries';
@@ -1048,6 +1069,97 @@ COMMENT ON VIEW wlm.training IS 'one row: the training of models that runs, or e
 CREATE FUNCTION wlm.version() RETURNS text
 AS 'MODULE_PATHNAME', 'wlm_version' LANGUAGE C STRICT STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION wlm.version() IS 'version of the loaded module';
+
+--
+-- Control: of queues by their configuration, of single statements in shared memory, from any database
+--
+
+CREATE FUNCTION wlm.change_queue_state(function_name text, name name, state text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM wlm.require_configured_database(change_queue_state.function_name);
+	UPDATE wlm.queue AS t SET state = change_queue_state.state WHERE t.name = change_queue_state.name;
+	IF NOT FOUND THEN
+		IF change_queue_state.name IS DISTINCT FROM 'default' THEN
+			PERFORM wlm.raise_unknown_queue(change_queue_state.name);
+		END IF;
+		INSERT INTO wlm.queue (name, state) VALUES ('default', change_queue_state.state);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION wlm.change_queue_state(text, name, text) IS 'what pause_queue(), resume_queue() and drain_queue() do';
+
+CREATE FUNCTION wlm.pause_queue(name name) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$ SELECT wlm.change_queue_state('pause_queue', pause_queue.name, 'paused') $$;
+COMMENT ON FUNCTION wlm.pause_queue(name) IS 'a workload queue starts no more statements: they wait; those that run go on';
+
+CREATE FUNCTION wlm.resume_queue(name name) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$ SELECT wlm.change_queue_state('resume_queue', resume_queue.name, 'open') $$;
+COMMENT ON FUNCTION wlm.resume_queue(name) IS 'ends what pause_queue() or drain_queue() began';
+
+CREATE FUNCTION wlm.drain_queue(name name) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF drain_queue.name = 'default' THEN
+		RAISE EXCEPTION 'workload queue "default" cannot be drained' USING
+			ERRCODE = 'invalid_parameter_value',
+			DETAIL = 'It takes what no other queue takes.',
+			HINT = 'Use wlm.pause_queue(), or create a queue without conditions that takes everything.';
+	END IF;
+	PERFORM wlm.change_queue_state('drain_queue', drain_queue.name, 'draining');
+END
+$$;
+COMMENT ON FUNCTION wlm.drain_queue(name) IS 'a workload queue runs what it has, and statements go to the next one that takes them';
+
+CREATE FUNCTION wlm.change_user_priority(role name, priority text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM wlm.require_configured_database('change_user_priority');
+	IF change_user_priority.priority NOT IN ('lowest', 'low', 'normal', 'high', 'highest', 'critical') THEN
+		RAISE EXCEPTION 'invalid priority "%" of role "%"', change_user_priority.priority, change_user_priority.role USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Priorities are lowest, low, normal, high, highest and critical; null gives back that of the queue.';
+	END IF;
+	IF change_user_priority.priority = 'critical' AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+		RAISE EXCEPTION 'permission denied to give priority "critical"' USING
+			ERRCODE = 'insufficient_privilege',
+			DETAIL = 'Statements of this priority start before all others, whatever their queue has left.',
+			HINT = 'Only superusers may. Use "highest".';
+	END IF;
+	IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user)
+	   AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname = change_user_priority.role AND r.rolsuper) THEN
+		RAISE EXCEPTION 'permission denied to change the priority of a superuser' USING
+			ERRCODE = 'insufficient_privilege',
+			HINT = 'Only superusers may.';
+	END IF;
+	IF change_user_priority.priority IS NULL THEN
+		DELETE FROM wlm.user_priority t WHERE t.role = change_user_priority.role;
+		RETURN;
+	END IF;
+	IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = change_user_priority.role) THEN
+		RAISE EXCEPTION 'role "%" does not exist', change_user_priority.role USING
+			ERRCODE = 'undefined_object',
+			HINT = 'The priority is that of one role, the one that runs a statement, not of its members.';
+	END IF;
+	INSERT INTO wlm.user_priority AS t (role, priority) VALUES (change_user_priority.role, change_user_priority.priority)
+	ON CONFLICT ON CONSTRAINT user_priority_pkey DO UPDATE SET priority = excluded.priority;
+END
+$$;
+COMMENT ON FUNCTION wlm.change_user_priority(name, text) IS
+	'priority of a role''s statements, those that wait or run included; null gives back that of their queues';
+
+CREATE FUNCTION wlm.change_query_priority(pid integer, priority text) RETURNS boolean
+AS 'MODULE_PATHNAME', 'wlm_change_query_priority' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION wlm.change_query_priority(integer, text) IS 'priority of the statements that a process waits with or runs now';
+
+CREATE FUNCTION wlm.move_query(pid integer, queue name) RETURNS boolean
+AS 'MODULE_PATHNAME', 'wlm_move_query' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION wlm.move_query(integer, name) IS 'moves the statements that a process waits with or runs now to another queue';
 
 CREATE FUNCTION wlm.cancel_queued(pid integer) RETURNS boolean
 AS 'MODULE_PATHNAME', 'wlm_cancel_queued' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
@@ -1223,6 +1335,7 @@ GRANT EXECUTE ON FUNCTION wlm.status(), wlm.queue_state(), wlm.expert_accuracy()
 GRANT EXECUTE ON FUNCTION
 	wlm.simulate(text[], integer, text, real, jsonb, jsonb, text, timestamptz, timestamptz, real),
 	wlm.recommend(timestamptz, timestamptz) TO pg_monitor, wlm_admin;
+GRANT EXECUTE ON FUNCTION wlm.concurrency(), wlm.concurrency_changes() TO pg_monitor, wlm_admin;
 -- Others' plans, by fingerprint: for those who may read them anyway.
 GRANT EXECUTE ON FUNCTION wlm.neighbours(text) TO pg_read_all_stats, wlm_admin;
 GRANT SELECT ON ALL TABLES IN SCHEMA wlm TO pg_monitor, wlm_admin;
@@ -1237,6 +1350,9 @@ GRANT EXECUTE ON FUNCTION
 	wlm.train(text), wlm.evaluate(), wlm.rollback(text), wlm.export_model(text, integer), wlm.import_model(bytea),
 	wlm.export_samples(integer), wlm.reset(text)
 	TO wlm_admin;
+GRANT EXECUTE ON FUNCTION wlm.change_queue_state(text, name, text), wlm.pause_queue(name), wlm.resume_queue(name),
+	wlm.drain_queue(name), wlm.change_user_priority(name, text), wlm.change_query_priority(integer, text),
+	wlm.move_query(integer, name) TO wlm_admin;
 
 -- Fires the trigger: from this commit on the empty configuration of the new extension is in force.
 DELETE FROM wlm.queue WHERE false;

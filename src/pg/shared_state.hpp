@@ -123,6 +123,7 @@ struct QuerySlot {
 	float used_kb;                  /* peak seen so far */
 	float real_kb;                  /* what its processes hold for it as the guard saw it last; 0 = not yet */
 	bool applied;                   /* mode auto: the grant is in force */
+	bool own_priority;              /* wlm.priority was set: what its role is given does not count */
 
 	slock_t mutex;                  /* guards the fields below */
 	float worker_memory_kb;         /* context memory of workers, summed over those that ended */

@@ -215,6 +215,8 @@ struct QueryView {
 struct QueueCounters {
 	int32_t slots;              /* limit in force; of an automatic queue the most it may use now, however much of that it does */
 	int32_t slots_used;         /* by the normal lane alone */
+	int32_t guaranteed_slots;   /* of the pool; 0 unless automatic */
+	int32_t most_slots;         /* that it can ever have: its fixed limit, or the upper part of the pool */
 	int32_t num_running;        /* in every lane: express and maintenance too */
 	int32_t num_express;
 	int32_t num_returned;

@@ -80,6 +80,8 @@ QueueCounters Policy::Counters(int32_t queue) const noexcept
 	if (queue < 0 || queue >= config_.num_queues)
 		return QueueCounters{};
 	QueueCounters counters = queues_[queue].counters;
+	counters.guaranteed_slots = queues_[queue].guaranteed_slots;
+	counters.most_slots = queues_[queue].automatic != 0 ? queues_[queue].most_slots : counters.slots;
 	if (queues_[queue].automatic != 0)
 		counters.slots = SlotsNow(queues_[queue]);
 	return counters;

@@ -185,6 +185,11 @@ Priority QueryPriority(int queue)
 	return priority;
 }
 
+bool WantsSuperuserLane()
+{
+	return setting::query_group != nullptr && strcmp(setting::query_group, kSuperuserGroup) == 0 && superuser();
+}
+
 double ExpressCutoffMs() { return policy->express_cutoff_ms(); }
 
 /*

@@ -42,6 +42,10 @@ int NextQueue(int queue, const PlanGraph *graph, const Forecast *forecast);
 /* wlm.priority, or what the current user was given, or that of the queue; critical only for superusers. */
 Priority QueryPriority(int queue);
 
+/* A superuser who has set wlm.query_group to kSuperuserGroup, as in Redshift; for others that is a group like any. */
+inline constexpr const char *kSuperuserGroup = "superuser";
+bool WantsSuperuserLane();
+
 /* How long may a predicted query be and still be called short; for explain(). */
 double ExpressCutoffMs();
 

@@ -142,6 +142,7 @@ void FillSlotLocked(const ManagedQuery *query, const Decision &decision)
 	pg_atomic_write_u32(&slot.grown_kb, 0);
 	InitRuleSlotLocked(query, &slot);
 	slot.applied = query->applied;
+	slot.own_priority = setting::priority >= 0;
 	slot.worker_memory_kb = 0;
 	slot.num_reports = 0;
 	pg_atomic_write_u32(&slot.admitted, decision.verdict == Verdict::kAdmitted);
@@ -175,6 +176,7 @@ Decision Decide(ManagedQuery *query, bool may_wait, double now_ms)
 	request.time_upper_ms = forecast.time.HasOpinion() ? static_cast<double>(forecast.time.At(kLaneZ)) : 0;
 	request.memory_kb = query->grant.reservation_kb;
 	request.queue_timeout_ms = setting::queue_timeout_ms;
+	request.superuser_lane = WantsSuperuserLane();
 
 	const bool novel = IsNovel(forecast, *scratch_graph);
 	PlanRecord *record = novel ? PreparePlanRecord(*scratch_graph, query->experience.query_id) : nullptr;
@@ -466,6 +468,9 @@ void ReleaseQuery(ManagedQuery *query, FinalState state)
 			const double now_ms = NowMs();
 			const QueryView view = policy->View(query->handle);
 
+			/* where it is now: it may have been moved, or given another priority */
+			experience.queue = static_cast<int16_t>(view.queue);
+			experience.priority = static_cast<uint8_t>(view.priority);
 			experience.lane = static_cast<uint8_t>(view.lane);
 			experience.forced = view.forced;
 			experience.evicted = view.evicted;

@@ -1,9 +1,9 @@
 /*
  * activity.cpp
  *
- * wlm.activity(), wlm.queue_state() and wlm.cancel_queued(): who runs, who
- * waits and for what. Everything is copied under state_lock (shared) into
- * memory taken before, and turned into rows after the lock is free.
+ * wlm.activity() and wlm.queue_state(): who runs, who waits and for what.
+ * Everything is copied under state_lock (shared) into memory taken before, and
+ * turned into rows after the lock is free.
  */
 #include "pg/guard.hpp"
 #include "pg/sql/result_rows.hpp"
@@ -11,10 +11,7 @@
 #include <cmath>
 
 extern "C" {
-#include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
-#include "storage/latch.h"
-#include "storage/proc.h"
 #include "utils/acl.h"
 }
 
@@ -128,6 +125,20 @@ const char *WaitReasonName(const ActivityRow &row)
 	return nullptr;
 }
 
+/* As wlm.queue.state has it. */
+const char *IntakeText(Intake intake)
+{
+	switch (intake) {
+	case Intake::kPaused:
+		return "paused";
+	case Intake::kDraining:
+		return "draining";
+	case Intake::kOpen:
+		break;
+	}
+	return "open";
+}
+
 void PutActivity(ReturnSetInfo *set, const ActivityCopy &copy, const ActivityRow &source)
 {
 	const bool queued = source.view.state == QueryState::kQueued;
@@ -161,52 +172,6 @@ void PutActivity(ReturnSetInfo *set, const ActivityCopy &copy, const ActivityRow
 	row.Milliseconds(queued ? 0 : copy.now_ms - source.view.admitted_ms);
 	row.Text(WaitReasonName(source));
 	row.Emit(set);
-}
-
-/* As pg_cancel_backend() asks it, but that wlm_admin may too: cancelling a wait ends nobody's work. */
-void CheckMayCancel(Oid owner)
-{
-	if (superuser())
-		return;
-	if (superuser_arg(owner))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-		                errmsg("permission denied to cancel a queued statement of a superuser")));
-	if (!has_privs_of_role(GetUserId(), owner) && !has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND) &&
-	    !IsAdministrator())
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-		                errmsg("permission denied to cancel a queued statement"),
-		                errhint("Be a member of the role that runs it, of pg_signal_backend or of wlm_admin.")));
-}
-
-/* The slot in which `pid` waits, or -1. state_lock must be held. */
-int FindQueuedLocked(int pid)
-{
-	for (int32 i = 0; i < policy->max_queries(); i++) {
-		if (query_slots[i].pid == pid && SlotPhase(query_slots[i]) == Phase::kQueued &&
-		    policy->View(i).state == QueryState::kQueued)
-			return i;
-	}
-	return -1;
-}
-
-/*
- * Asks the waiter to give up; false if `pid` does not wait now, or waits for another role than
- * `owner`, for which no permission was checked.
- */
-bool RequestCancel(int pid, Oid owner)
-{
-	int procno = -1;
-
-	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
-	const int slot = FindQueuedLocked(pid);
-	if (slot >= 0 && query_slots[slot].role == owner) {
-		pg_atomic_write_u32(&query_slots[slot].cancel_requested, 1);
-		procno = query_slots[slot].procno;
-	}
-	LWLockRelease(shared->state_lock);
-	if (procno >= 0)
-		SetLatch(&ProcGlobal->allProcs[procno].procLatch);
-	return procno >= 0;
 }
 
 }  // namespace
@@ -249,8 +214,11 @@ WLM_FUNCTION(wlm_queue_state)
 			continue;
 		row.Name(limits.name);
 		row.Text(wlm::PriorityName(limits.priority));
+		row.Text(wlm::IntakeText(limits.intake));
 		row.Int4(counter.slots);
 		row.Boolean(limits.max_slots == 0);
+		row.Int4(counter.guaranteed_slots);
+		row.Int4(counter.most_slots);
 		row.Int4(counter.slots_used);
 		row.Int4(counter.num_running);
 		row.Int4(counter.num_express);
@@ -262,32 +230,13 @@ WLM_FUNCTION(wlm_queue_state)
 		row.Int8(static_cast<int64>(counter.num_rejected));
 		row.Int8(static_cast<int64>(counter.num_cancelled));
 		row.Int8(static_cast<int64>(counter.num_evicted));
+		row.Int8(static_cast<int64>(counter.num_preempted));
 		row.Int8(counter.reserved_kb);
 		row.Int8(static_cast<int64>(static_cast<double>(config->budget_kb) *
 		                            static_cast<double>(limits.max_memory_share)));
 		row.Milliseconds(counter.total_queue_ms);
+		row.Milliseconds(counter.total_wasted_ms);
 		row.Emit(set);
 	}
 	return static_cast<Datum>(0);
-}
-
-WLM_FUNCTION(wlm_cancel_queued)
-{
-	const int pid = PG_GETARG_INT32(0);
-	Oid owner = InvalidOid;
-
-	wlm::RequireSharedState();
-	LWLockAcquire(wlm::shared->state_lock, LW_SHARED);
-	const int slot = wlm::FindQueuedLocked(pid);
-	if (slot >= 0)
-		owner = wlm::query_slots[slot].role;
-	LWLockRelease(wlm::shared->state_lock);
-
-	if (slot >= 0)
-		wlm::CheckMayCancel(owner);
-	if (slot < 0 || !wlm::RequestCancel(pid, owner)) {
-		ereport(WARNING, (errmsg("process %d does not wait in a workload queue", pid)));
-		PG_RETURN_BOOL(false);
-	}
-	PG_RETURN_BOOL(true);
 }

@@ -42,6 +42,7 @@ struct StateCopy {
 	int64 unavailable_kb;
 	uint64 num_grown;
 	uint64 num_growth_refused;
+	double express_correction;
 };
 
 void CopyState(StateCopy *copy)
@@ -65,6 +66,7 @@ void CopyState(StateCopy *copy)
 	copy->unavailable_kb = policy->unavailable_kb();
 	copy->num_grown = policy->num_grown();
 	copy->num_growth_refused = policy->num_growth_refused();
+	copy->express_correction = policy->express_correction();
 	LWLockRelease(shared->state_lock);
 }
 
@@ -146,6 +148,9 @@ void PutStatus(ReturnSetInfo *set)
 	row.Int8(static_cast<int64>(state.num_grown));
 	row.Int8(static_cast<int64>(state.num_growth_refused));
 	PutCounter(&row, &shared->counters.stopped);
+	PutCounter(&row, &shared->counters.preempted);
+	PutCounter(&row, &shared->counters.rules_fired);
+	row.Float8(state.express_correction);
 	row.Emit(set);
 }
 

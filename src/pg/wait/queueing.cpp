@@ -49,11 +49,15 @@ void CheckClient()
 	                 "session sets it.")));
 }
 
-/* At a time-out the policy frees the entry; its slot must be given up under the same lock. */
+/* At a time-out the policy frees the entry; its slot must be given up under the same lock. The queue it waits in may not be its first. */
 DeadlineOutcome CheckDeadline(ManagedQuery *query, double now_ms)
 {
 	StateLock lock;
+	const QueryView view = policy->View(query->handle);
 	const DeadlineOutcome outcome = policy->Deadline(query->handle, now_ms);
+
+	query->experience.queue = static_cast<int16_t>(view.queue);
+	query->experience.priority = static_cast<uint8_t>(view.priority);
 
 	if (outcome == DeadlineOutcome::kTimedOut) {
 		query_slots[query->handle].pid = 0;
@@ -61,6 +65,15 @@ DeadlineOutcome CheckDeadline(ManagedQuery *query, double now_ms)
 		query->handle = kNoQuery;
 	}
 	return outcome;
+}
+
+/* Another queue, or the same with another time-out, has another deadline. */
+double PresentDeadline(QueryHandle handle, double otherwise_ms)
+{
+	LWLockAcquire(shared->state_lock, LW_SHARED);
+	const double deadline_ms = policy->DeadlineMs(handle);
+	LWLockRelease(shared->state_lock);
+	return deadline_ms > 0 ? deadline_ms : otherwise_ms;
 }
 
 void ForceNow(ManagedQuery *query)
@@ -104,6 +117,7 @@ void WaitLoop(ManagedQuery *query, double arrived_ms, double deadline_ms)
 			CHECK_FOR_INTERRUPTS();
 			ForceBlockersIfAlone();
 			ApplyRulesWhileQueued(query, now_ms - arrived_ms, &deadline_ms);
+			deadline_ms = PresentDeadline(query->handle, deadline_ms);
 			checked_ms = now_ms;
 		}
 	}

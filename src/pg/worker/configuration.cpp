@@ -18,6 +18,7 @@ extern "C" {
 
 #include "pg/shared_state.hpp"
 #include "pg/worker/configuration_parts.hpp"
+#include "pg/worker/user_priorities.hpp"
 #include "pg/worker/worker.hpp"
 
 namespace wlm {
@@ -133,6 +134,7 @@ void LoadWorkload(bool extension_present)
 	pg_atomic_write_u32(&shared->workload_generation, generation);
 	LWLockRelease(shared->state_lock);
 	ConfigurePolicy();
+	ApplyUserPriorities(*before, *after);
 
 	pfree(before);
 	pfree(after);

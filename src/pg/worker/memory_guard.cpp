@@ -101,6 +101,7 @@ void MemoryGuard::TurnOff(double now_ms)
 	pressure_ = MemoryPressure();
 	StateLock lock;
 	policy->SetPressure(Pressure::kNone, 0, now_ms);
+	policy->SetUse(-1, now_ms);
 	shared->guard = GuardView{.limit_kb = 0, .used_kb = 0, .level = GuardLevel::kNone};
 }
 
@@ -135,10 +136,14 @@ int32 MemoryGuard::FindCulpritAmongQueries(bool applied_only)
 void MemoryGuard::Publish(const MemoryReading &reading, int32 stop, double now_ms)
 {
 	const int64 unavailable_kb = UnavailableKb();
+	int64 used_kb = 0;
 	StateLock lock;
 
 	policy->SetPressure(PressureOf(pressure_.level()), unavailable_kb, now_ms);
 	shared->guard = GuardView{.limit_kb = reading.limit_kb, .used_kb = reading.used_kb, .level = pressure_.level()};
+	for (int32 i = 0; i < num_queries_; i++)
+		used_kb += queries_[i].real_kb;
+	policy->SetUse(used_kb, now_ms);
 	for (int32 i = 0; i < num_queries_; i++) {
 		QuerySlot &slot = query_slots[queries_[i].handle];
 		if (slot.serial != queries_[i].serial || slot.pid != queries_[i].pid)

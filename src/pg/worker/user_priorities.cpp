@@ -1,0 +1,120 @@
+/*
+ * user_priorities.cpp
+ *
+ * Statements that begin from now on get their priority from the new configuration
+ * (pg/query/classify.cpp); here the others follow. A session that has set wlm.priority keeps that,
+ * and who gets back the priority of his queue gets that of the queue he is in now.
+ */
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "miscadmin.h"
+#include "utils/acl.h"
+}
+
+#include <cstring>
+
+#include "pg/shared_state.hpp"
+#include "pg/worker/user_priorities.hpp"
+#include "pg/worker/worker.hpp"
+
+namespace wlm {
+
+namespace {
+
+struct RolePriority {
+	Oid role;
+	bool reset;          /* to that of the queue */
+	Priority priority;
+};
+
+struct Changes {
+	int count;
+	RolePriority of[2 * kMaxUserPriorities];
+};
+
+const UserPriority *FindRole(const Workload &workload, const char *role)
+{
+	for (int i = 0; i < workload.num_user_priorities; i++)
+		if (strcmp(workload.user_priorities[i].role, role) == 0)
+			return &workload.user_priorities[i];
+	return nullptr;
+}
+
+bool Differ(const Workload &before, const Workload &after)
+{
+	if (before.num_user_priorities != after.num_user_priorities)
+		return true;
+	for (int i = 0; i < after.num_user_priorities; i++) {
+		const UserPriority *was = FindRole(before, after.user_priorities[i].role);
+		if (was == nullptr || was->priority != after.user_priorities[i].priority)
+			return true;
+	}
+	return false;
+}
+
+/* A name that belongs to no role changes nothing. Critical is for superusers, as everywhere. */
+void Add(Changes *changes, const UserPriority &given, bool reset)
+{
+	const Oid role = get_role_oid(given.role, true);
+
+	if (!OidIsValid(role))
+		return;
+	const bool too_high = given.priority == Priority::kCritical && !superuser_arg(role);
+	changes->of[changes->count++] =
+		RolePriority{.role = role, .reset = reset, .priority = too_high ? Priority::kHighest : given.priority};
+}
+
+void FindChanges(const Workload &before, const Workload &after, Changes *changes)
+{
+	for (int i = 0; i < after.num_user_priorities; i++) {
+		const UserPriority *was = FindRole(before, after.user_priorities[i].role);
+		if (was == nullptr || was->priority != after.user_priorities[i].priority)
+			Add(changes, after.user_priorities[i], false);
+	}
+	for (int i = 0; i < before.num_user_priorities; i++)
+		if (FindRole(after, before.user_priorities[i].role) == nullptr)
+			Add(changes, before.user_priorities[i], true);
+}
+
+const RolePriority *FindChange(const Changes &changes, Oid role)
+{
+	for (int i = 0; i < changes.count; i++)
+		if (changes.of[i].role == role)
+			return &changes.of[i];
+	return nullptr;
+}
+
+void Apply(const Changes &changes)
+{
+	const double now_ms = NowMs();
+	StateLock lock;
+
+	for (QueryHandle i = 0; i < policy->max_queries(); i++) {
+		const QuerySlot &slot = query_slots[i];
+		if (slot.pid == 0 || slot.own_priority)
+			continue;
+		const QueryView view = policy->View(i);
+		const RolePriority *change = view.state == QueryState::kFree ? nullptr : FindChange(changes, slot.role);
+		if (change != nullptr)
+			policy->ChangePriority(i, change->reset ? policy->config().queues[view.queue].priority : change->priority, now_ms);
+	}
+}
+
+}  // namespace
+
+void ApplyUserPriorities(const Workload &before, const Workload &after)
+{
+	if (!Differ(before, after))
+		return;
+
+	Changes *changes = static_cast<Changes *>(palloc(sizeof(Changes)));
+	changes->count = 0;
+	BeginWork("changing the priorities of roles");
+	FindChanges(before, after, changes);
+	CommitWork();
+	Apply(*changes);
+	pfree(changes);
+}
+
+}  // namespace wlm
