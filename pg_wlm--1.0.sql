@@ -116,6 +116,8 @@ CREATE TABLE wlm.history (
 	estimated_rows      real NOT NULL,
 	returned_rows       double precision,
 	queue_ms            real NOT NULL,
+	num_preempted       smallint NOT NULL DEFAULT 0,
+	wasted_ms           real NOT NULL DEFAULT 0,
 	predicted_ms        real,
 	predicted_low_ms    real,
 	predicted_high_ms   real,
@@ -967,7 +969,7 @@ CREATE FUNCTION wlm.activity(
 	OUT "position" integer, OUT priority text, OUT lane text, OUT forced boolean, OUT applied boolean,
 	OUT predicted_ms double precision, OUT requested_kb bigint, OUT reserved_kb bigint, OUT work_mem_kb bigint,
 	OUT granted_kb bigint, OUT grown_kb bigint, OUT used_kb bigint, OUT real_kb bigint, OUT workers_granted integer,
-	OUT queue_time interval, OUT exec_time interval, OUT wait_reason text)
+	OUT queue_time interval, OUT exec_time interval, OUT wait_reason text, OUT num_preempted integer)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'wlm_activity' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 100;
 COMMENT ON FUNCTION wlm.activity() IS 'managed statements that run or wait; own ones only, unless the caller may read all statistics';

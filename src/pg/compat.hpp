@@ -59,6 +59,16 @@ inline uint32 QueueWaitEvent()
 #define WLM_RUN_ARGUMENTS query_desc, direction, count, execute_once
 #endif
 
+/* The whole result of a query that PostgreSQL alone runs. */
+inline void RunWhole(QueryDesc *query_desc)
+{
+#if PG_VERSION_NUM >= 180000
+	standard_ExecutorRun(query_desc, ForwardScanDirection, 0);
+#else
+	standard_ExecutorRun(query_desc, ForwardScanDirection, 0, true);
+#endif
+}
+
 /* 16 turned the process's lock lists into dlists. The callback returns true to stop. */
 template <typename Visit>
 bool VisitOwnLocks(Visit visit)

@@ -23,6 +23,7 @@ extern "C" {
 
 #include "core/grant/outcomes.hpp"
 #include "core/grant/plan_memory.hpp"
+#include "pg/query/stop.hpp"
 #include "pg/settings.hpp"
 #include "pg/worker/published_models.hpp"
 
@@ -151,6 +152,7 @@ void CreateState(char *memory, const Layout &layout)
 	pg_atomic_init_u32(&shared->flush_requested, 0);
 	pg_atomic_init_u32(&shared->flush_done, 0);
 	pg_atomic_init_u32(&shared->saturation_permille, 0);
+	pg_atomic_init_u32(&shared->priorities_seen, 0);
 	for (float &reading : shared->saturation.of)
 		reading = -1;
 	for (pg_atomic_uint64 &wanted : shared->wanted_plans)
@@ -245,6 +247,15 @@ int MarkAdmitted(Latch **latches, int capacity)
 	return count;
 }
 
+/* Asks those that the policy wants to give way; their own timers will see it. */
+void AskVictims()
+{
+	QueryHandle handle;
+
+	while ((handle = policy->TakeVictim()) != kNoQuery)
+		RequestStopLocked(handle, query_slots[handle].serial, StopReason::kGiveWay);
+}
+
 }  // namespace
 
 StateLock::StateLock() { LWLockAcquire(shared->state_lock, LW_EXCLUSIVE); }
@@ -254,6 +265,7 @@ StateLock::~StateLock()
 	Latch *latches[16];
 	const int count = MarkAdmitted(latches, 16);
 
+	AskVictims();
 	LWLockRelease(shared->state_lock);
 	for (int i = 0; i < count; i++)
 		SetLatch(latches[i]);

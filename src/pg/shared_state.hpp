@@ -189,6 +189,8 @@ struct SharedState {
 	pg_atomic_uint32 flush_done;          /* all that was in the ring at flush_requested is stored or given up */
 	pg_atomic_uint32 saturation_permille; /* the launcher's last reading of the fullest resource */
 
+	pg_atomic_uint32 priorities_seen;     /* bit = Priority of a statement that was managed since the server started */
+
 	/* Fingerprints whose row wlm.plan lacks although recall knows them; the next execution sends the plan again. */
 	pg_atomic_uint64 wanted_plans[kWantedPlans];
 

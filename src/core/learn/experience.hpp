@@ -75,7 +75,9 @@ struct Experience {
 	float estimated_rows;     /* of the root */
 	double returned_rows;     /* negative = unknown */
 	float queue_ms;
-	float time_ms;            /* execution without the wait */
+	float time_ms;            /* execution without the wait; of the last attempt */
+	float wasted_ms;          /* execution of attempts that gave way */
+	int16_t num_preempted;    /* how many they were */
 	float session_work_mem_kb;  /* the session's own setting */
 	float plan_work_mem_kb;     /* for which the plan was made; 0 = unknown (a plan made earlier) */
 	float granted_work_mem_kb;  /* largest in force for any operator */

@@ -79,14 +79,17 @@ bool IsOurs(const ManagedQuery *query, int value_kb)
 
 }  // namespace
 
-bool ChangesSettings(const ManagedQuery *query, Stretch stretch) { return HoldsWorkMem(query, stretch) || HasWorkers(query); }
+bool ChangesSettings(const ManagedQuery *query, Stretch stretch)
+{
+	return stretch == Stretch::kAttempts || HoldsWorkMem(query, stretch) || HasWorkers(query);
+}
 
 OpenedGrant OpenGrant(const ManagedQuery *query, Stretch stretch)
 {
 	OpenedGrant level = {kNoLevel, work_mem, in_force_kb};
 
 	in_force_kb = 0;
-	if (!ChangesSettings(query, stretch))
+	if (stretch == Stretch::kAttempts || !ChangesSettings(query, stretch))
 		return level;
 	level.nest_level = NewGUCNestLevel();
 	if (HoldsWorkMem(query, stretch)) {
@@ -145,7 +148,8 @@ void CloseSession(int level)
 void GiveMemoryBack(const ManagedQuery *query)
 {
 #if defined(__GLIBC__)
-	if (query->experience.query_memory_kb >= kTrimKb)
+	/* one that gives way has not been observed, but it was let in for what it reserves */
+	if (std::max(query->experience.query_memory_kb, query->observed ? 0 : query->experience.reserved_kb) >= kTrimKb)
 		malloc_trim(0);
 #else
 	(void) query;

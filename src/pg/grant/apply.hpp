@@ -27,8 +27,11 @@ struct OpenedGrant {
  */
 extern int in_force_kb;
 
-/* Start: what PostgreSQL reads while it initialises the plan (CTEs), for Run and Finish the query's value. */
-enum class Stretch { kStart, kRun };
+/*
+ * Start: what PostgreSQL reads while it initialises the plan (CTEs), for Run and Finish the query's value. Attempts: a run whose attempts
+ * (pg/query/restart.hpp) open stretches of their own, outside of which the session's settings are in force.
+ */
+enum class Stretch { kStart, kRun, kAttempts };
 
 /* Whether anything is set for this query at all. */
 bool ChangesSettings(const ManagedQuery *query, Stretch stretch = Stretch::kRun);

@@ -108,7 +108,7 @@ void ResetQuery(ManagedQuery *query, QueryDesc *query_desc)
 	query->limited_gathers = nullptr;
 	query->handle = kNoQuery;
 	query->applied = setting::mode == static_cast<int>(Mode::kAuto);
-	query->observed = query->sampled = query->ran_to_end = false;
+	query->observed = query->sampled = query->ran_to_end = query->was_restartable = false;
 	query->nodes = nullptr;
 	query->in_stretch = 0;
 	query->session_work_mem_kb = work_mem;
@@ -269,6 +269,16 @@ void ShowGrant(const ManagedQuery *query)
 	slot.granted_kb = CeilingKb(query->grant);
 }
 
+void PutInForce(ManagedQuery *query, int64 reserved_kb, GrantDecision *grant)
+{
+	TakeReserved(query, reserved_kb, grant);
+	RecordGrant(query, *grant);
+	OpenLedger(query->grant, &query->ledger);
+	const bool fewer = query->applied && grant->workers.reason != WorkerReason::kAsPlanned;
+	query->most_workers = static_cast<int16>(fewer ? grant->workers.workers : -1);
+	ShowGrant(query);
+}
+
 }  // namespace
 
 void InitManagedQueries()
@@ -278,6 +288,8 @@ void InitManagedQueries()
 }
 
 bool HasManagedQueries() { return num_active > 0; }
+
+int NumManagedQueries() { return num_active; }
 
 ManagedQuery *FindQuery(const QueryDesc *query_desc)
 {
@@ -325,6 +337,8 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	BeginRules(query, LocalWorkload(), next_queue);
 
 	const double arrived_ms = NowMs();
+	if (unlikely((pg_atomic_read_u32(&shared->priorities_seen) & 1u << static_cast<int>(priority)) == 0))
+		pg_atomic_fetch_or_u32(&shared->priorities_seen, 1u << static_cast<int>(priority));
 	const bool may_wait = query->applied && MayWait(query_desc, num_active > 0);
 	const Decision decision = Decide(query, may_wait, arrived_ms);
 
@@ -346,18 +360,30 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 		SetPhase(query->handle, Phase::kAdmitted);
 		reserved_kb = ReservedAfterWait(query->handle);
 	}
-	TakeReserved(query, reserved_kb, &grant);
-	RecordGrant(query, grant);
-	OpenLedger(query->grant, &query->ledger);
-	const bool fewer = query->applied && grant.workers.reason != WorkerReason::kAsPlanned;
-	query->most_workers = static_cast<int16>(fewer ? grant.workers.workers : -1);
-	ShowGrant(query);
+	PutInForce(query, reserved_kb, &grant);
 
 	query->sampled = DecideSample();
 	if (query->sampled)
 		query_desc->instrument_options |= INSTRUMENT_ROWS;
 	query->started_ms = NowMs();
 	return query;
+}
+
+void GrantAgain(ManagedQuery *query)
+{
+	PlannedStmt *statement = query->query_desc->plannedstmt;
+	GrantDecision grant;
+
+	/* others may have been planned with the same scratch meanwhile */
+	ReadPlan(statement, scratch_graph);
+	{
+		const ModelsInUse models;
+		Predict(models.view(), *scratch_graph, SessionPlanContext(), scratch_forecast);
+	}
+	DecideGrant(statement, *scratch_graph, *scratch_forecast, query->experience.queue, !InstrumentsLater(), &grant);
+	TakeGrant(query, grant);
+	query->experience.workers_granted = query->experience.workers_planned;
+	PutInForce(query, ReservedAfterWait(query->handle), &grant);
 }
 
 void AttachQuery(ManagedQuery *query)
@@ -414,8 +440,10 @@ void FinishQuery(ManagedQuery *query)
 {
 	Experience &experience = query->experience;
 
-	FinishRules(query);
-	ObserveLeader(query);
+	if (!query->was_restartable) {
+		FinishRules(query);
+		ObserveLeader(query);
+	}
 	experience.final_state = FinalState::kCompleted;
 	experience.censored = !query->ran_to_end;
 	experience.time_ms = static_cast<float>(query->active_ms);
@@ -430,7 +458,8 @@ void NoteFailure(ManagedQuery *query)
 {
 	CloseRuleStretch(query);
 	query->active_ms += NowMs() - query->started_ms;
-	query->experience.final_state = geterrcode() == ERRCODE_QUERY_CANCELED ? FinalState::kCancelled : FinalState::kFailed;
+	if (query->experience.final_state != FinalState::kTimedOut)
+		query->experience.final_state = geterrcode() == ERRCODE_QUERY_CANCELED ? FinalState::kCancelled : FinalState::kFailed;
 
 	/*
 	 * What a function was running keeps its memory until ROLLBACK, for which a client may take his time: the reservation

@@ -41,7 +41,8 @@ struct ManagedQuery {
 	volatile sig_atomic_t in_stretch; /* the executor is in it, and what the timer's handler reads is whole */
 	bool may_release;               /* memory of finished phases may be freed before the end */
 	int64 session_work_mem_kb;      /* what nested statements must see again */
-	double started_ms;              /* admission */
+	bool was_restartable;           /* ran in attempts (pg/query/restart.hpp), which have observed themselves */
+	double started_ms;              /* admission, or of this stretch or attempt */
 	double active_ms;               /* time inside the executor so far */
 	int64 temp_blocks;              /* written so far, workers included */
 	double returned_rows;           /* over all fetches */
@@ -65,6 +66,12 @@ inline constexpr uint8 kNoSlot = 255;
  */
 ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags);
 
+/*
+ * Between two attempts, with the session's own settings in force: another grant, from what the policy has reserved now. May raise as
+ * planning may.
+ */
+void GrantAgain(ManagedQuery *query);
+
 /* After standard_ExecutorStart: from here on the executor's memory context releases the query. */
 void AttachQuery(ManagedQuery *query);
 
@@ -85,6 +92,7 @@ void ReleaseQuery(ManagedQuery *query, FinalState state);
 
 /* Whether this process has any managed query: the one comparison of Run, Finish and End. */
 bool HasManagedQueries();
+int NumManagedQueries();
 
 void InitManagedQueries();
 

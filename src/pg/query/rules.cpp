@@ -74,9 +74,7 @@ void Fire(ManagedQuery *query, uint32 bits, const RuleMetrics &metrics)
 /* False if somebody has asked already. */
 bool PostStop(const ManagedQuery *query, StopReason reason)
 {
-	uint32 none = static_cast<uint32>(StopReason::kNone);
-
-	if (!pg_atomic_compare_exchange_u32(&query_slots[query->handle].stop_requested, &none, static_cast<uint32>(reason)))
+	if (!wlm::PostStop(&query_slots[query->handle], reason))
 		return false;
 	pg_atomic_fetch_add_u64(&shared->counters.stopped, 1);
 	return true;

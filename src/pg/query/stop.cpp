@@ -15,7 +15,10 @@
 
 #include <algorithm>
 
+#include <csignal>
+
 extern "C" {
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/elog.h"
 #include "utils/memutils.h"
@@ -42,10 +45,64 @@ volatile sig_atomic_t num_watched = 0;
 /* The query for which the handler has set QueryCancelPending; kNoQuery = for none. */
 volatile QueryHandle posted = kNoQuery;
 
+/* The query that can begin again now; kNoQuery = none can. */
+volatile QueryHandle restartable = kNoQuery;
+
+/*
+ * SIGINT is how everybody else asks for a cancel. It leaves no trace beside the flag that we set too, so it is counted, from the first
+ * query on that may be restarted.
+ */
+volatile sig_atomic_t num_signals = 0;
+volatile sig_atomic_t signals_before = 0; /* when this stretch, or attempt, began */
+void (*previous_handler)(int) = nullptr;
+
 bool registered = false;
 TimeoutId timer;
 
 bool Executes(QueryHandle handle) { return SlotPhase(query_slots[handle]) == Phase::kRunning; }
+
+bool OthersCancelled() { return num_signals != signals_before; }
+
+StopReason Requested(const QuerySlot &slot) { return static_cast<StopReason>(pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&slot.stop_requested))); }
+
+/* Signal handler. */
+void OnSignal(int signal)
+{
+	num_signals = num_signals + 1;
+	previous_handler(signal);
+}
+
+/* Chained, not replaced; stays for the life of the process. */
+void CountSignals()
+{
+	struct sigaction action;
+
+	if (previous_handler != nullptr || sigaction(SIGINT, nullptr, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0 ||
+	    action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)
+		return;
+	previous_handler = action.sa_handler;
+	action.sa_handler = OnSignal;
+	if (sigaction(SIGINT, &action, nullptr) != 0)
+		previous_handler = nullptr;
+}
+
+/* The request is answered, unless it has become one to end. */
+void DropRestart(QuerySlot *slot)
+{
+	for (StopReason reason : {StopReason::kGiveWay, StopReason::kHop}) {
+		uint32 expected = static_cast<uint32>(reason);
+		pg_atomic_compare_exchange_u32(&slot->stop_requested, &expected, static_cast<uint32>(StopReason::kNone));
+	}
+}
+
+/*
+ * Signal handler. Who has got a transaction id meanwhile may not wait (HAZARDS W1). Posted once: if somebody below catches it, that
+ * is found out by ForbidRestart().
+ */
+bool MayRestartNow(QueryHandle handle)
+{
+	return restartable == handle && posted == kNoQuery && !TransactionIdIsValid(GetTopTransactionIdIfAny());
+}
 
 /* Signal handler. Interrupts are held, and this signal is blocked. */
 void OnTimer()
@@ -63,8 +120,14 @@ void OnTimer()
 		if (slot.serial != watched[i].serial)
 			continue;
 		LookAtQuery(watched[i].query, now_ms);
-		if (pg_atomic_read_u32(&slot.stop_requested) == static_cast<uint32>(StopReason::kNone))
+		const StopReason reason = Requested(slot);
+		if (reason == StopReason::kNone)
 			continue;
+		if (IsRestart(reason) && !MayRestartNow(handle)) {
+			if (posted != handle)
+				DropRestart(&slot);
+			continue;
+		}
 		if (QueryCancelPending)
 			continue; /* by somebody else, whose message it is to be; or by us before */
 		posted = handle;
@@ -178,14 +241,24 @@ Explanation Explain(const ManagedQuery *query)
 
 }  // namespace
 
+bool PostStop(QuerySlot *slot, StopReason reason)
+{
+	uint32 before = pg_atomic_read_u32(&slot->stop_requested);
+
+	while (before == static_cast<uint32>(StopReason::kNone) || (IsRestart(static_cast<StopReason>(before)) && !IsRestart(reason)))
+		if (pg_atomic_compare_exchange_u32(&slot->stop_requested, &before, static_cast<uint32>(reason)))
+			return true;
+	return false;
+}
+
 bool RequestStopLocked(QueryHandle handle, uint32 serial, StopReason reason)
 {
 	QuerySlot &slot = query_slots[handle];
-	uint32 none = static_cast<uint32>(StopReason::kNone);
 
 	Assert(LWLockHeldByMeInMode(shared->state_lock, LW_EXCLUSIVE));
-	return slot.pid != 0 && slot.serial == serial &&
-	       pg_atomic_compare_exchange_u32(&slot.stop_requested, &none, static_cast<uint32>(reason));
+	if (slot.pid == 0 || slot.serial != serial)
+		return false;
+	return PostStop(&slot, reason);
 }
 
 void ArmStopTimer(ManagedQuery *query)
@@ -197,6 +270,7 @@ void ArmStopTimer(ManagedQuery *query)
 		registered = true;
 	}
 	Watch(query);
+	signals_before = num_signals;
 	if (!get_timeout_active(timer))
 		enable_timeout_after(timer, kStopTimerMs);
 }
@@ -208,7 +282,7 @@ void SettleStop(const ManagedQuery *query)
 		return;
 	posted = kNoQuery;
 	/* these have come meanwhile, and are not ours to clear */
-	if (!get_timeout_indicator(STATEMENT_TIMEOUT, false) && !get_timeout_indicator(LOCK_TIMEOUT, false))
+	if (!OthersCancelled() && !get_timeout_indicator(STATEMENT_TIMEOUT, false) && !get_timeout_indicator(LOCK_TIMEOUT, false))
 		QueryCancelPending = false;
 }
 
@@ -248,6 +322,66 @@ void ExplainStop(ManagedQuery *query)
 	error->hint = pstrdup(explanation.hint);
 	ReThrowError(error);
 }
+
+void AllowRestart(const ManagedQuery *query)
+{
+	CountSignals();
+	signals_before = num_signals;
+	if (previous_handler != nullptr)
+		restartable = query->handle;
+}
+
+bool ForbidRestart(const ManagedQuery *query)
+{
+	restartable = kNoQuery;
+	QuerySlot &slot = query_slots[query->handle];
+	if (posted == query->handle) {
+		if (!QueryCancelPending && IsRestart(Requested(slot)))
+			return false;
+		if (IsRestart(Requested(slot)))
+			SettleStop(query);
+	}
+	DropRestart(&slot);
+	return true;
+}
+
+StopReason TakeRestartRequest(const ManagedQuery *query, const ErrorData *error)
+{
+	restartable = kNoQuery;
+	if (query->handle == kNoQuery)
+		return StopReason::kNone;
+
+	QuerySlot &slot = query_slots[query->handle];
+	const StopReason reason = Requested(slot);
+	if (posted != query->handle || !IsRestart(reason)) {
+		DropRestart(&slot);
+		return StopReason::kNone;
+	}
+
+	/*
+	 * One cancel raises one error. Is one pending now, then either ours has been raised and another came later, which will be
+	 * raised in its turn; or nobody else has asked, ours is still pending, and the error is something else's.
+	 */
+	const bool ours = IsPlainCancel(error) && (QueryCancelPending != 0) == OthersCancelled();
+	SettleStop(query);
+	DropRestart(&slot);
+	return ours ? reason : StopReason::kNone;
+}
+
+#ifdef USE_ASSERT_CHECKING
+void PostRestart()
+{
+	const QueryHandle handle = restartable;
+	uint32 none = static_cast<uint32>(StopReason::kNone);
+
+	if (handle == kNoQuery || QueryCancelPending || !MayRestartNow(handle) ||
+	    !pg_atomic_compare_exchange_u32(&query_slots[handle].stop_requested, &none, static_cast<uint32>(StopReason::kGiveWay)))
+		return;
+	posted = handle;
+	QueryCancelPending = true;
+	InterruptPending = true;
+}
+#endif
 
 void InitStop()
 {

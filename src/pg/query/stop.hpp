@@ -16,7 +16,16 @@ namespace wlm {
 /* How long a request may lie before its backend sees it. */
 inline constexpr int kStopTimerMs = 50;
 
-/* Any process, under state_lock. False if the slot serves another query by now, or was asked already. */
+/* What ends nothing: the query begins again, if it still can. */
+inline bool IsRestart(StopReason reason) { return reason == StopReason::kGiveWay || reason == StopReason::kHop; }
+
+/* In a signal handler too. False if the query was asked already; but a request to end replaces one to begin again. */
+bool PostStop(QuerySlot *slot, StopReason reason);
+
+/*
+ * Any process, under state_lock. False if the slot serves another query by now, or was asked already; but a request to end replaces one to
+ * begin again.
+ */
 bool RequestStopLocked(QueryHandle handle, uint32 serial, StopReason reason);
 
 /* Before a stretch of the query executes: the timer ticks as long as managed queries execute here. No syscall if it does already. */
@@ -30,6 +39,25 @@ void ForgetStop(const ManagedQuery *query);
 
 /* In a catch block of the query's stretch: the cancel becomes the error that explains it. Raises if it does. */
 void ExplainStop(ManagedQuery *query);
+
+/*
+ * For restart.cpp. Between the two the timer honours kGiveWay and kHop of this query; at any other time it drops them.
+ * ForbidRestart() takes back what the timer has posted too late; false if that was raised already and somebody below has caught
+ * it: then the query must begin again, because it may have gone another way than without us.
+ */
+void AllowRestart(const ManagedQuery *query);
+bool ForbidRestart(const ManagedQuery *query);
+
+/*
+ * In a catch block, once: whether the error is the cancel that the timer raised for kGiveWay or kHop, and nothing but that. If others
+ * want the query to end as well, their interrupt is either the error, and this is kNone, or still pending.
+ */
+StopReason TakeRestartRequest(const ManagedQuery *query, const ErrorData *error);
+
+#ifdef USE_ASSERT_CHECKING
+/* For tests: as if the timer had found `reason` just now. Async-signal-safe. */
+void PostRestart();
+#endif
 
 void InitStop();
 

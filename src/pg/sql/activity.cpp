@@ -171,6 +171,7 @@ void PutActivity(ReturnSetInfo *set, const ActivityCopy &copy, const ActivityRow
 	row.Milliseconds(admitted_ms - source.view.arrived_ms);
 	row.Milliseconds(queued ? 0 : copy.now_ms - source.view.admitted_ms);
 	row.Text(WaitReasonName(source));
+	row.Int4(source.view.num_preempted);
 	row.Emit(set);
 }
 

@@ -11,7 +11,9 @@
 #include <algorithm>
 
 extern "C" {
+#include "access/xlog.h"
 #include "storage/latch.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 /* libpq/libpq.h, which needs Kerberos headers that a build machine may lack. */
@@ -21,6 +23,7 @@ extern bool pq_check_connection(void);
 #include "pg/compat.hpp"
 #include "pg/query/classify.hpp"
 #include "pg/query/rules.hpp"
+#include "pg/query/stop.hpp"
 #include "pg/wait/lock_graph.hpp"
 #include "pg/wait/snapshot.hpp"
 #include "pg/wait/statement_position.hpp"
@@ -80,6 +83,23 @@ void ForceNow(ManagedQuery *query)
 {
 	StateLock lock;
 	policy->Force(query->handle, NowMs());
+}
+
+/* In whatever state it is by now. */
+void LeaveQueue(ManagedQuery *query)
+{
+	const bool record = !RecoveryInProgress();
+
+	ForgetStop(query);
+	StateLock lock;
+	RecordRulesLocked(query, record);
+	if (policy->View(query->handle).state == QueryState::kQueued)
+		policy->Cancel(query->handle, NowMs());
+	else
+		policy->Finish(query->handle, NowMs());
+	query_slots[query->handle].pid = 0;
+	SetPhase(query->handle, Phase::kFree);
+	query->handle = kNoQuery;
 }
 
 void Sleep(double until_ms)
@@ -150,6 +170,43 @@ double WaitForAdmission(ManagedQuery *query, double arrived_ms, double deadline_
 	PG_END_TRY();
 
 	return NowMs() - arrived_ms;
+}
+
+double WaitAgain(ManagedQuery *query, double deadline_ms)
+{
+	const double since_ms = NowMs();
+	QueryDesc *const query_desc = query->query_desc;
+	EState *const estate = query_desc->estate;
+
+	PG_TRY();
+	{
+		ReleasedSnapshots snapshots;
+
+		if (HoldsForeignLocks(query_desc) || !ReleaseSnapshots(query_desc, &snapshots)) {
+			ForceNow(query);
+		} else {
+			if (snapshots.released) {
+				UnregisterSnapshot(estate->es_snapshot);
+				estate->es_snapshot = InvalidSnapshot;
+			}
+			WaitLoop(query, since_ms, deadline_ms);
+			RenewSnapshots(query_desc, snapshots);
+			if (snapshots.released)
+				estate->es_snapshot = RegisterSnapshot(query_desc->snapshot);
+		}
+	}
+	PG_CATCH();
+	{
+		query->experience.queue_ms += static_cast<float>(NowMs() - since_ms);
+		if (query->handle == kNoQuery)
+			query->experience.final_state = FinalState::kTimedOut;
+		else
+			LeaveQueue(query);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	return NowMs() - since_ms;
 }
 
 void SetPhase(QueryHandle handle, Phase phase)

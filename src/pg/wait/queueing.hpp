@@ -16,6 +16,12 @@ namespace wlm {
  */
 double WaitForAdmission(ManagedQuery *query, double arrived_ms, double deadline_ms);
 
+/*
+ * The same for a query whose executor has started: one that gave way. If it raises the query has left its queue and has no handle any
+ * more, but is not released.
+ */
+double WaitAgain(ManagedQuery *query, double deadline_ms);
+
 /* Changes this process's own slot. Not atomic: others change only kAdmitted and kIdle, by compare and exchange under state_lock. */
 void SetPhase(QueryHandle handle, Phase phase);
 

@@ -150,6 +150,8 @@ void DecodeExperience(const Datum *values, const bool *nulls, Experience *e)
 	e->estimated_rows = DatumGetFloat4(values[kRootRows]);
 	e->returned_rows = nulls[kReturnedRows] ? -1 : DatumGetFloat8(values[kReturnedRows]);
 	e->queue_ms = DatumGetFloat4(values[kQueueMs]);
+	e->num_preempted = nulls[kNumPreempted] ? 0 : DatumGetInt16(values[kNumPreempted]);
+	e->wasted_ms = FloatOr(values, nulls, kWastedMs, 0);
 	e->time_ms = DatumGetFloat4(values[kActualMs]);
 	e->reserved_kb = DatumGetFloat4(values[kReservedKb]);
 	e->session_work_mem_kb = FloatOr(values, nulls, kSessionWorkMemKb, 0);

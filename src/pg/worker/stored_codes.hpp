@@ -17,7 +17,7 @@ namespace wlm::stored {
 enum HistoryColumn : int {
 	kFinishedAt = 0, kDatabase, kRole, kPid, kQueryId, kTemplate, kFingerprint, kCommand, kQueue, kPriority,
 	kLane, kFamiliarity, kNovelty, kFinalState, kForced, kEvicted, kApplied, kHistoryCensored, kTotalCost, kRootRows, kReturnedRows,
-	kQueueMs, kPredictedMs, kPredictedLowMs, kPredictedHighMs, kActualMs, kPredictedKb, kPredictedHighKb,
+	kQueueMs, kNumPreempted, kWastedMs, kPredictedMs, kPredictedLowMs, kPredictedHighMs, kActualMs, kPredictedKb, kPredictedHighKb,
 	kReservedKb, kSessionWorkMemKb, kPlanWorkMemKb, kGrantedWorkMemKb, kLackingKb, kCoverage, kGrantLevel, kGrantReason,
 	kPeakKb, kTempBytes, kWorkersPlanned, kWorkersGranted, kWorkersLaunched, kWorkerReason, kModelVersion,
 	kExpertAnswers, kEndOfHistory

@@ -111,7 +111,7 @@ const StoredColumn kHistoryColumns[kNumHistoryColumns] = {
 	{"novelty", FLOAT4OID}, {"final_state", TEXTOID},
 	{"forced", BOOLOID}, {"evicted", BOOLOID}, {"applied", BOOLOID}, {"censored", BOOLOID},
 	{"total_cost", FLOAT4OID}, {"estimated_rows", FLOAT4OID}, {"returned_rows", FLOAT8OID},
-	{"queue_ms", FLOAT4OID}, {"predicted_ms", FLOAT4OID}, {"predicted_low_ms", FLOAT4OID},
+	{"queue_ms", FLOAT4OID}, {"num_preempted", INT2OID}, {"wasted_ms", FLOAT4OID}, {"predicted_ms", FLOAT4OID}, {"predicted_low_ms", FLOAT4OID},
 	{"predicted_high_ms", FLOAT4OID}, {"actual_ms", FLOAT4OID}, {"predicted_kb", FLOAT4OID},
 	{"predicted_high_kb", FLOAT4OID}, {"reserved_kb", FLOAT4OID}, {"session_work_mem_kb", FLOAT4OID},
 	{"plan_work_mem_kb", FLOAT4OID}, {"granted_work_mem_kb", FLOAT4OID}, {"lacking_kb", FLOAT4OID}, {"coverage", FLOAT4OID},
@@ -166,6 +166,8 @@ void EncodeExperience(const Experience &e, const Workload &workload, StoredRow *
 	else
 		SetNull(row, kReturnedRows);
 	SetFloat(row, kQueueMs, static_cast<double>(e.queue_ms));
+	Set(row, kNumPreempted, Int16GetDatum(e.num_preempted));
+	SetFloat(row, kWastedMs, static_cast<double>(e.wasted_ms));
 	SetFloatOrNull(row, kPredictedMs, Quantity(e.time, 0));
 	SetFloatOrNull(row, kPredictedLowMs, Quantity(e.time, -stored::kHalfWidth));
 	SetFloatOrNull(row, kPredictedHighMs, Quantity(e.time, stored::kHalfWidth));

@@ -30,7 +30,7 @@ struct StoredColumn {
 	Oid type;
 };
 
-inline constexpr int kNumHistoryColumns = 44;  /* without id */
+inline constexpr int kNumHistoryColumns = 46;  /* without id */
 inline constexpr int kNumOperatorColumns = 19; /* history_id first */
 
 extern const StoredColumn kHistoryColumns[kNumHistoryColumns];

@@ -1,0 +1,478 @@
+/*
+ * restart.cpp
+ *
+ * The query's own QueryDesc is started, run, finished and ended as always, through the hooks of all other modules, so that they
+ * see the nesting, the time and the rows that they would see without us. But its plan state is never executed: the root's
+ * ExecProcNode is ours for the length of standard_ExecutorRun(). Called for the first row, it runs the plan in a second, inner
+ * QueryDesc, by PostgreSQL's standard functions, once or until it is no longer asked to give way; the inner one sends its rows
+ * straight to the client's receiver; then ours says that there are no rows. The client's receiver was started before and is shut down
+ * after that, once.
+ *
+ *   standard_ExecutorRun(outer) -> RunAttempts() -> subtransaction { Start, Run, Finish, End (inner) } -> rows -> outer's receiver
+ *
+ * What pg_wlm knows of the plan state (grants, limits of nodes, workers, observation) belongs to the inner QueryDesc while there is one:
+ * query->query_desc points to it. The outer one alone is known to hooks and to the callback that releases the query.
+ *
+ * An error in an attempt is raised again after its subtransaction was rolled back, unless it is our own cancel (stop.hpp).
+ */
+#include "pg/query/restart.hpp"
+
+extern "C" {
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "executor/instrument.h"
+#include "jit/jit.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "tcop/dest.h"
+#include "tcop/pquery.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+}
+
+#include "pg/compat.hpp"
+#include "pg/grant/apply.hpp"
+#include "pg/grant/nodes.hpp"
+#include "pg/grant/workers.hpp"
+#include "pg/observe/observe.hpp"
+#include "pg/query/classify.hpp"
+#include "pg/query/rules.hpp"
+#include "pg/query/side_effects.hpp"
+#include "pg/query/stop.hpp"
+#include "pg/settings.hpp"
+#include "pg/shared_state.hpp"
+#include "pg/wait/queueing.hpp"
+#include "pg/wait/statement_position.hpp"
+
+namespace wlm {
+
+namespace {
+
+/* The query that runs in attempts: one in a process at most, because it has to be the client's own statement. */
+struct Attempts {
+	ManagedQuery *query;
+	QueryDesc *outer;
+	ExecProcNodeMtd root;        /* what the outer root had for ExecProcNode */
+};
+
+Attempts *current = nullptr;
+
+/* ---- for tests: `SET wlm_test.give_way = 'times, milliseconds'` makes each statement begin again so often ---- */
+
+#ifdef USE_ASSERT_CHECKING
+bool ReadTestPoint(int *times, int *after_ms)
+{
+	const char *value = GetConfigOption("wlm_test.give_way", true, false);
+	return value != nullptr && sscanf(value, "%d, %d", times, after_ms) == 2;
+}
+
+bool IsTested()
+{
+	int times, after_ms;
+	return ReadTestPoint(&times, &after_ms);
+}
+
+void ArmTestPoint(const ManagedQuery *query)
+{
+	static TimeoutId timer = MAX_TIMEOUTS;
+	int times, after_ms;
+
+	if (!ReadTestPoint(&times, &after_ms) || query->experience.num_preempted >= times)
+		return;
+	if (after_ms == 0) {
+		PostRestart();
+		return;
+	}
+	if (timer == MAX_TIMEOUTS)
+		timer = RegisterTimeout(USER_TIMEOUT, PostRestart);
+	enable_timeout_after(timer, after_ms);
+}
+#else
+bool IsTested() { return false; }
+void ArmTestPoint(const ManagedQuery *) {}
+#endif
+
+/* ---- which queries ---- */
+
+/* Whether anybody of higher priority could ever wait for this one. */
+bool HasBetters(Priority priority)
+{
+	const Workload &workload = LocalWorkload();
+	const int above = static_cast<int>(priority) + 1;
+
+	if (pg_atomic_read_u32(&shared->priorities_seen) >> above != 0)
+		return true;
+	for (int i = 0; i < workload.num_queues; i++)
+		if (workload.limits[i].in_use && workload.limits[i].priority > priority)
+			return true;
+	for (int i = 0; i < workload.num_user_priorities; i++)
+		if (workload.user_priorities[i].priority > priority)
+			return true;
+	return false;
+}
+
+bool MayHop(int queue)
+{
+	const RuleSet &rules = LocalWorkload().rules;
+
+	for (int i = 0; i < rules.num_rules; i++)
+		if (rules.rules[i].action == RuleAction::kHop && (rules.rules[i].queue < 0 || rules.rules[i].queue == queue))
+			return true;
+	return false;
+}
+
+/* A query of unknown length is taken for long. */
+bool IsWorthIt(const Experience &experience)
+{
+	if (experience.time.HasOpinion() && static_cast<double>(experience.time.At(0)) < kLeastRestartableMs)
+		return false;
+	return (setting::preemption && HasBetters(static_cast<Priority>(experience.priority))) || MayHop(experience.queue);
+}
+
+/* EXECUTE fills a store first, from which the client is served afterwards. Cursors do too, but are fetched from. */
+bool IsExecuteStatement()
+{
+	if (utility_portal == nullptr || ActivePortal == utility_portal || list_length(utility_portal->stmts) != 1)
+		return false;
+	const PlannedStmt *statement = linitial_node(PlannedStmt, utility_portal->stmts);
+	return statement->utilityStmt != nullptr && IsA(statement->utilityStmt, ExecuteStmt);
+}
+
+bool IsClients(const QueryDesc *query_desc)
+{
+	switch (query_desc->dest->mydest) {
+		case DestRemote:
+		case DestRemoteExecute:
+		case DestRemoteSimple:
+			return true;
+		case DestTuplestore:
+			return IsExecuteStatement();
+		default:
+			return false;
+	}
+}
+
+/* Nobody fetches from it again, or looks at its plan state afterwards. */
+bool IsPlain(const ManagedQuery *query)
+{
+	const QueryDesc *query_desc = query->query_desc;
+	const int kept = EXEC_FLAG_REWIND | EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK | EXEC_FLAG_EXPLAIN_ONLY;
+
+	return !query_desc->already_executed && (query_desc->estate->es_top_eflags & kept) == 0 && query_desc->planstate != nullptr &&
+	       query_desc->crosscheck_snapshot == InvalidSnapshot && query_desc->snapshot != InvalidSnapshot &&
+	       query_desc->instrument_options == (query->sampled ? INSTRUMENT_ROWS : 0) &&
+	       PortalIsValid(ActivePortal) && (ActivePortal->cursorOptions & (CURSOR_OPT_SCROLL | CURSOR_OPT_HOLD)) == 0;
+}
+
+/* From here until AllowRestart() a request is dropped, so the policy hears of it at the beginning of an attempt. */
+bool IsInNormalLane(const ManagedQuery *query)
+{
+	LWLockAcquire(shared->state_lock, LW_SHARED);
+	const QueryView view = policy->View(query->handle);
+	LWLockRelease(shared->state_lock);
+	return view.lane == Lane::kNormal && view.may_wait;
+}
+
+/* ---- rows ---- */
+
+/* What the inner query sends to. The struct's first member is what PostgreSQL sees. */
+struct Receiver {
+	DestReceiver interface;
+	DestReceiver *client;
+	MemoryContext context;       /* where the client's receiver was started, and keeps what it allocates */
+	ManagedQuery *query;
+};
+
+void Ignore(DestReceiver *) {}
+void IgnoreStart(DestReceiver *, int, TupleDesc) {}
+
+bool PassRow(TupleTableSlot *slot, DestReceiver *self)
+{
+	const Receiver *const receiver = reinterpret_cast<Receiver *>(self);
+	MemoryContext const inner = MemoryContextSwitchTo(receiver->context);
+	const bool more = receiver->client->receiveSlot(slot, receiver->client);
+
+	MemoryContextSwitchTo(inner);
+	return more;
+}
+
+/* With the first row, or with the end of a result that has none: from here on the query cannot begin again. */
+void EndOffer(ManagedQuery *query)
+{
+	if (!ForbidRestart(query))
+		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to user request")));
+	StateLock lock;
+	policy->SetRestartable(query->handle, false);
+}
+
+bool PassFirstRow(TupleTableSlot *slot, DestReceiver *self)
+{
+	EndOffer(reinterpret_cast<Receiver *>(self)->query);
+	self->receiveSlot = PassRow;
+	return PassRow(slot, self);
+}
+
+/* ---- one attempt ---- */
+
+/* Hash tables are made when a plan is started, as large as they are expected to grow. Those of the outer plan are never used. */
+bool FreeHashTables(PlanState *state, void *context)
+{
+	if (IsA(state, AggState)) {
+		AggState *const agg = reinterpret_cast<AggState *>(state);
+		if (agg->hash_metacxt != nullptr)
+			MemoryContextReset(agg->hash_metacxt);
+	}
+#if PG_VERSION_NUM >= 160000
+	return planstate_tree_walker(state, FreeHashTables, context);
+#else
+	return planstate_tree_walker(state, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(FreeHashTables)), context);
+#endif
+}
+
+/* The handler of the timer reads what rules look at: the counters of the inner query, while there is one. */
+void WatchInner(ManagedQuery *query, const QueryDesc *inner)
+{
+	if (!query->watched)
+		return;
+	query->watch->source.rows = nullptr;
+	query->watch->source.processed = &inner->estate->es_processed;
+	CountRows(&query->watch->source, inner);
+}
+
+void UnwatchInner(ManagedQuery *query, const QueryDesc *outer)
+{
+	if (!query->watched)
+		return;
+	query->watch->source.rows = nullptr;
+	query->watch->source.processed = &outer->estate->es_processed;
+}
+
+/* In its own subtransaction and memory context. */
+void RunInner(ManagedQuery *query, QueryDesc *outer)
+{
+	Receiver receiver = {};
+	receiver.interface.receiveSlot = PassFirstRow;
+	receiver.interface.rStartup = IgnoreStart;
+	receiver.interface.rShutdown = Ignore;
+	receiver.interface.rDestroy = Ignore;
+	receiver.interface.mydest = outer->dest->mydest;
+	receiver.client = outer->dest;
+	receiver.context = outer->estate->es_query_cxt;
+	receiver.query = query;
+
+	QueryDesc *const inner = CreateQueryDesc(outer->plannedstmt, outer->sourceText, outer->snapshot, InvalidSnapshot, &receiver.interface,
+	                                         outer->params, outer->queryEnv, query->sampled ? INSTRUMENT_ROWS : 0);
+
+	query->query_desc = inner;
+	query->limited_gathers = nullptr;
+	PrepareNodeGrants(query, 0);
+
+	const OpenedGrant start = OpenGrant(query, Stretch::kStart);
+	standard_ExecutorStart(inner, 0);
+	if (query->most_workers >= 0)
+		LimitWorkers(query, query->most_workers);
+	AttachNodeGrants(query);
+	WatchInner(query, inner);
+	CloseGrant(query, start);
+
+	const OpenedGrant run = OpenGrant(query, Stretch::kRun);
+	RunWhole(inner);
+	if (receiver.interface.receiveSlot == PassFirstRow)
+		EndOffer(query);
+	CloseGrant(query, run);
+
+	outer->estate->es_processed = inner->estate->es_processed;
+	if (outer->estate->es_jit != nullptr && inner->estate->es_jit != nullptr)
+		InstrJitAgg(&outer->estate->es_jit->instr, &inner->estate->es_jit->instr);
+	ShowPlannedWorkers(query);
+	standard_ExecutorFinish(inner);
+	query->ran_to_end = true;
+	FinishRules(query);
+	ObserveLeader(query);
+	UnwatchInner(query, outer);
+	query->query_desc = outer;
+	standard_ExecutorEnd(inner);
+	FreeQueryDesc(inner);
+}
+
+/* The policy may ask from now on. */
+void OfferRestart(const ManagedQuery *query)
+{
+	AllowRestart(query);
+	ArmTestPoint(query);
+	StateLock lock;
+	policy->SetRestartable(query->handle, true);
+}
+
+/* Why it has to begin again; kNone if it has completed. */
+StopReason Attempt(ManagedQuery *query, QueryDesc *outer)
+{
+	MemoryContext const context = CurrentMemoryContext;
+	ResourceOwner const owner = CurrentResourceOwner;
+	struct LimitedGather *const outer_gathers = query->limited_gathers;
+	const int outer_in_force = in_force_kb;
+	volatile StopReason reason = StopReason::kNone;
+
+	BeginInternalSubTransaction(nullptr);
+	PG_TRY();
+	{
+		OfferRestart(query);
+		RunInner(query, outer);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		UnwatchInner(query, outer);
+		query->query_desc = outer;
+		query->limited_gathers = outer_gathers;
+		in_force_kb = outer_in_force;
+		MemoryContextSwitchTo(context);
+		ErrorData *const error = CopyErrorData();
+		FlushErrorState();
+		reason = TakeRestartRequest(query, error);
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (reason == StopReason::kNone)
+			ReThrowError(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	query->limited_gathers = outer_gathers;
+	return reason;
+}
+
+/* ---- between two attempts ---- */
+
+/* What others read of the attempt that is gone. state_lock is held. */
+void ClearSlotLocked(QuerySlot *slot)
+{
+	slot->serial++;           /* what was decided about the last attempt does not concern the next */
+	slot->used_kb = slot->real_kb = 0;
+	slot->node_limits.max_plan_node_id = -1;
+	pg_atomic_write_u32(&slot->grown_kb, 0);
+	SpinLockAcquire(&slot->mutex);
+	slot->worker_memory_kb = 0;
+	slot->num_reports = 0;
+	SpinLockRelease(&slot->mutex);
+	for (pg_atomic_uint64 *part : {&slot->worker_metrics.cpu_us, &slot->worker_metrics.temp_blocks, &slot->worker_metrics.blocks_read,
+	                               &slot->worker_metrics.scan_rows, &slot->worker_metrics.join_rows,
+	                               &slot->worker_metrics.nested_loop_rows})
+		pg_atomic_write_u64(part, 0);
+}
+
+struct Turn {
+	Preemption outcome;
+	double deadline_ms;
+};
+
+Turn GiveWay(ManagedQuery *query)
+{
+	QuerySlot &slot = query_slots[query->handle];
+	StateLock lock;
+	const double now_ms = NowMs();
+	Turn turn = {policy->GiveWay(query->handle, now_ms), 0};
+
+	ClearSlotLocked(&slot);
+	if (turn.outcome == Preemption::kWaits) {
+		turn.deadline_ms = policy->DeadlineMs(query->handle);
+		pg_atomic_write_u32(&slot.admitted, 0);
+		pg_atomic_write_u32(&slot.cancel_requested, 0);
+		SetPhase(query->handle, Phase::kQueued);
+	}
+	query->experience.queue = static_cast<int16>(policy->View(query->handle).queue);
+	return turn;
+}
+
+void WaitForTurn(ManagedQuery *query, int64 temp_blocks)
+{
+	QueryDesc *const outer = query->query_desc;
+	Experience &experience = query->experience;
+	CloseRuleStretch(query);
+	const double now_ms = NowMs();
+	experience.wasted_ms += static_cast<float>(now_ms - query->started_ms);
+	experience.num_preempted++;
+	query->started_ms = now_ms;
+	query->temp_blocks -= pgBufferUsage.temp_blks_written - temp_blocks;
+	pg_atomic_fetch_add_u64(&shared->counters.preempted, 1);
+	CHECK_FOR_INTERRUPTS(); /* who wanted its end at the same time */
+	GiveMemoryBack(query);
+
+	/* Waiting is not execution, as it is not where a query waits before it starts. */
+	if (outer->totaltime != nullptr)
+		InstrStopNode(outer->totaltime, 0);
+	const Turn turn = GiveWay(query);
+	if (turn.outcome == Preemption::kWaits) {
+		experience.queue_ms += static_cast<float>(WaitAgain(query, turn.deadline_ms));
+		SetPhase(query->handle, Phase::kRunning);
+	}
+	if (turn.outcome != Preemption::kRefused)
+		GrantAgain(query);
+	if (outer->totaltime != nullptr)
+		InstrStartNode(outer->totaltime);
+	query->started_ms = NowMs();
+	if (query->watched)
+		query->watch->source.before = ResourceUse{}; /* of attempts that are gone */
+	ArmStopTimer(query);
+	OpenRuleStretch(query);
+}
+
+/* Stands for the root of the outer plan, whose only row never comes. */
+TupleTableSlot *RunAttempts(PlanState *root)
+{
+	ManagedQuery *const query = current->query;
+	QueryDesc *const outer = current->outer;
+
+	root->ExecProcNode = current->root;
+	for (;;) {
+		const int64 temp_blocks = pgBufferUsage.temp_blks_written;
+
+		if (Attempt(query, outer) == StopReason::kNone)
+			return nullptr;
+		WaitForTurn(query, temp_blocks);
+	}
+}
+
+}  // namespace
+
+bool IsRestartable(ManagedQuery *query, ScanDirection direction, uint64 count)
+{
+	QueryDesc *const query_desc = query->query_desc;
+
+	if (!query->applied || count != 0 || direction != ForwardScanDirection || current != nullptr ||
+	    !(IsWorthIt(query->experience) || IsTested()))
+		return false;
+	return IsPlain(query) && IsClients(query_desc) && MayWait(query_desc, NumManagedQueries() > 1) && IsInNormalLane(query) &&
+	       !HasSideEffects(query_desc->plannedstmt) && !HoldsForeignLocks(query_desc);
+}
+
+void RunInAttempts(ManagedQuery *query, void (*call_run)(QueryDesc *))
+{
+	QueryDesc *const outer = query->query_desc;
+	Attempts attempts = {query, outer, outer->planstate->ExecProcNode};
+
+	query->was_restartable = true;
+	FreeHashTables(outer->planstate, nullptr);
+	outer->planstate->ExecProcNode = RunAttempts;
+	outer->already_executed = true; /* else PostgreSQL would enter parallel mode, which allows no subtransaction */
+	PG_TRY();
+	{
+		current = &attempts;
+		call_run(outer);
+		current = nullptr;
+	}
+	PG_CATCH();
+	{
+		current = nullptr;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+}  // namespace wlm
