@@ -290,6 +290,8 @@ class Policy {
 	QueryHandle TakeVictim() noexcept;
 	/* Its owner has stopped it: slot and memory go back, and it waits with the key it had (kWaits), unless there is room. */
 	Preemption GiveWay(QueryHandle handle, double now_ms) noexcept;
+	/* The same after Move(): its owner has stopped it because its new queue has no room for it. Waits there; kRefused if there is room by now. */
+	Preemption Requeue(QueryHandle handle, double now_ms) noexcept;
 	/*
 	 * About once a second: evicts express queries that overran the cut-off, moves the pool of slots
 	 * (additive increase while somebody waits for one and nothing is full, halved when something is over-full),
@@ -480,6 +482,8 @@ class Policy {
 	bool Lacks(QueryHandle handle) const noexcept;
 	bool MaySeek(QueryHandle handle) const noexcept;
 	double LostMs(const Entry &entry) const noexcept;
+	bool MayBeginAgain(const Entry &entry) const noexcept;
+	Preemption BeginAgain(QueryHandle handle) noexcept;
 	bool MayGiveWay(const Entry &entry) const noexcept;
 	bool FitsInPlaceOf(QueryHandle waiter, QueryHandle victim) noexcept;
 	bool AskVictims(Seeker *seekers, int count) noexcept;

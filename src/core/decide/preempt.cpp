@@ -300,10 +300,33 @@ Preemption Policy::GiveWay(QueryHandle handle, double now_ms) noexcept
 	Entry &entry = entries()[handle];
 	const QueryHandle asked_for = entry.partner;
 	Unask(handle);
-	if (!config_.preemption || !IsRestartable(entry) || (entry.flags & kMayWaitFlag) == 0 || (entry.flags & kUntakenFlag) != 0 ||
-		!SomebodyNeeds(handle, asked_for))
+	if (!config_.preemption || !MayBeginAgain(entry) || !SomebodyNeeds(handle, asked_for))
 		return Preemption::kRefused;
+	return BeginAgain(handle);
+}
 
+Preemption Policy::Requeue(QueryHandle handle, double now_ms) noexcept
+{
+	Advance(now_ms);
+	if (!InUse(handle) || entries()[handle].state != QueryState::kRunning)
+		return Preemption::kRefused;
+	const Entry &entry = entries()[handle];
+	const QueueCounters &counters = queues_[entry.queue].counters;
+	Unask(handle);
+	if (!MayBeginAgain(entry) || counters.slots_used <= counters.slots)
+		return Preemption::kRefused;
+	return BeginAgain(handle);
+}
+
+bool Policy::MayBeginAgain(const Entry &entry) const noexcept
+{
+	return IsRestartable(entry) && (entry.flags & kMayWaitFlag) != 0 && (entry.flags & kUntakenFlag) == 0;
+}
+
+/* From running to waiting, with the key and the arrival that it had. */
+Preemption Policy::BeginAgain(QueryHandle handle) noexcept
+{
+	Entry &entry = entries()[handle];
 	QueueCounters &counters = queues_[entry.queue].counters;
 	const double lost_ms = LostMs(entry);
 	const int64_t memory_kb = entry.memory_kb;

@@ -372,12 +372,12 @@ struct Turn {
 	double deadline_ms;
 };
 
-Turn GiveWay(ManagedQuery *query)
+Turn StandAside(ManagedQuery *query, StopReason reason)
 {
 	QuerySlot &slot = query_slots[query->handle];
 	StateLock lock;
 	const double now_ms = NowMs();
-	Turn turn = {policy->GiveWay(query->handle, now_ms), 0};
+	Turn turn = {reason == StopReason::kHop ? policy->Requeue(query->handle, now_ms) : policy->GiveWay(query->handle, now_ms), 0};
 
 	ClearSlotLocked(&slot);
 	if (turn.outcome == Preemption::kWaits) {
@@ -390,7 +390,7 @@ Turn GiveWay(ManagedQuery *query)
 	return turn;
 }
 
-void WaitForTurn(ManagedQuery *query, int64 temp_blocks)
+void WaitForTurn(ManagedQuery *query, StopReason reason, int64 temp_blocks)
 {
 	QueryDesc *const outer = query->query_desc;
 	Experience &experience = query->experience;
@@ -407,7 +407,7 @@ void WaitForTurn(ManagedQuery *query, int64 temp_blocks)
 	/* Waiting is not execution, as it is not where a query waits before it starts. */
 	if (outer->totaltime != nullptr)
 		InstrStopNode(outer->totaltime, 0);
-	const Turn turn = GiveWay(query);
+	const Turn turn = StandAside(query, reason);
 	if (turn.outcome == Preemption::kWaits) {
 		experience.queue_ms += static_cast<float>(WaitAgain(query, turn.deadline_ms));
 		SetPhase(query->handle, Phase::kRunning);
@@ -433,9 +433,10 @@ TupleTableSlot *RunAttempts(PlanState *root)
 	for (;;) {
 		const int64 temp_blocks = pgBufferUsage.temp_blks_written;
 
-		if (Attempt(query, outer) == StopReason::kNone)
+		const StopReason reason = Attempt(query, outer);
+		if (reason == StopReason::kNone)
 			return nullptr;
-		WaitForTurn(query, temp_blocks);
+		WaitForTurn(query, reason, temp_blocks);
 	}
 }
 
