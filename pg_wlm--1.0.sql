@@ -138,6 +138,7 @@ CREATE TABLE wlm.history (
 	workers_granted     smallint NOT NULL,
 	workers_launched    smallint NOT NULL,
 	worker_reason       text NOT NULL,
+	load_beside         real,
 	model_version       integer NOT NULL,
 	experts             jsonb NOT NULL
 );
@@ -1047,6 +1048,12 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'wlm_grant_outcomes' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 1000;
 COMMENT ON FUNCTION wlm.grant_outcomes() IS 'what was learned of the value of memory: time and temporary files of each template by what it was granted';
 
+CREATE FUNCTION wlm.interference(
+	OUT load double precision, OUT executions double precision, OUT slowdown double precision, OUT fitted double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'wlm_interference' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED ROWS 24;
+COMMENT ON FUNCTION wlm.interference() IS 'how statements slow each other: execution time by what was predicted, by how much ran beside';
+
 CREATE FUNCTION wlm.plan_memory(
 	query_id bigint DEFAULT NULL,
 	OUT statement bigint, OUT trial text, OUT executions integer, OUT session_work_mem_kb bigint,
@@ -1333,7 +1340,8 @@ GRANT EXECUTE ON FUNCTION wlm.predict(text), wlm.explain(text), wlm.classify(tex
 GRANT SELECT ON wlm.activity TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION wlm.status(), wlm.queue_state(), wlm.expert_accuracy(), wlm.training(),
-	wlm.feature_importance(), wlm.plan_memory(bigint), wlm.grant_outcomes(), wlm.flush(interval) TO pg_monitor, wlm_admin;
+	wlm.feature_importance(), wlm.plan_memory(bigint), wlm.grant_outcomes(), wlm.interference(),
+	wlm.flush(interval) TO pg_monitor, wlm_admin;
 GRANT EXECUTE ON FUNCTION
 	wlm.simulate(text[], integer, text, real, jsonb, jsonb, text, timestamptz, timestamptz, real),
 	wlm.recommend(timestamptz, timestamptz) TO pg_monitor, wlm_admin;

@@ -161,6 +161,7 @@ void CreateState(char *memory, const Layout &layout)
 	for (pg_atomic_uint64 &word : shared->planned_otherwise)
 		pg_atomic_init_u64(&word, 0);
 	InitWorkload(&shared->workload);
+	InitInterference(&shared->overlaps);
 
 	PolicyConfig *config = static_cast<PolicyConfig *>(palloc0(sizeof(PolicyConfig)));
 	FillPolicyConfig(shared->workload, config);

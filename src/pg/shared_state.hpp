@@ -201,6 +201,7 @@ struct SharedState {
 	/* Under learn_lock. */
 	RoleShares role_shares;
 	DriftState drift;
+	InterferenceLearner overlaps;
 	bool drifted;                         /* since the last training */
 
 	/* Under state_lock. */

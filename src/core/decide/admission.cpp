@@ -61,6 +61,7 @@ void Policy::Start(QueryHandle handle, Lane lane, bool forced) noexcept
 	counters.num_running++;
 	num_holders_ += HoldsMemory(entry) ? 1 : 0;
 	CountRestartable(entry, 1);
+	EnterMachine(entry);
 	if (lane == Lane::kExpress) {
 		counters.num_express++;
 		express_kb_ += entry.memory_kb;

@@ -84,7 +84,7 @@ Policy *Policy::Init(std::span<std::byte> memory, int32_t max_queries, const Pol
 {
 	static_assert(std::is_trivially_copyable_v<Policy> && std::is_trivially_copyable_v<Entry>);
 	static_assert(alignof(Policy) <= 8 && alignof(Entry) <= alignof(Policy));
-	static_assert(sizeof(Entry) <= 120);
+	static_assert(sizeof(Entry) <= 136);
 	static_assert(kMaxQueues <= 64);    /* sets of queues are 64-bit words, indices bytes */
 
 	if (max_queries < 0 || memory.size() < BytesNeeded(max_queries) || reinterpret_cast<uintptr_t>(memory.data()) % 8 != 0)

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "core/decide/later.hpp"
 #include "core/decide/policy_constants.hpp"
 #include "core/decide/room.hpp"
 
@@ -26,6 +27,7 @@ struct Policy::Recount {
 	int32_t num_untaken;
 	int32_t num_without_memory;
 	int32_t num_holders;
+	double total_load;
 	int32_t num_victims;
 	int32_t restartable[kNumPriorities];
 	int32_t num_superusers;
@@ -187,6 +189,7 @@ const char *Policy::CheckEntries(Recount &recount) const noexcept
 		}
 		recount.num_untaken += untaken ? 1 : 0;
 		recount.num_holders += HoldsMemory(entry) ? 1 : 0;
+		recount.total_load += entry.state == QueryState::kRunning ? LoadOf(entry.load) : 0;
 		recount.reserved_kb += entry.memory_kb;
 		counters.reserved_kb += entry.memory_kb;
 		counters.slots_used += entry.held;
@@ -278,6 +281,8 @@ const char *Policy::CheckQueues(const Recount &recount) const noexcept
 		if (recount.restartable[level] != restartable_[level])
 			return "the number of queries that can be restarted is wrong";
 	}
+	if (recount.total_load != total_load_ || !std::isfinite(load_integral_))
+		return "the load of those that run does not add up";
 	if (recount.num_holders != num_holders_)
 		return "the number of queries that run with memory is wrong";
 	if (recount.num_superusers != num_superusers_)

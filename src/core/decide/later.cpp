@@ -40,8 +40,33 @@ void Policy::GatherBeside(Beside &beside) const noexcept
 		const double ran_ms = static_cast<double>(entry.ran_ms) + clock_ms_ - entry.since_ms;
 		RunningQuery &running = beside.running[beside.count++];
 		running.remaining_ms = std::max(entry.time_ms - ran_ms, policy::kLeastRemaining * entry.time_ms);
-		running.load = entry.load > 0 ? static_cast<double>(entry.load) : 1;
+		running.load = LoadOf(entry.load);
 	}
+}
+
+/* What the model learns from: how much ran beside whom. Of a query that begins to run, in any lane; since_ms says when. */
+void Policy::EnterMachine(Entry &entry) noexcept
+{
+	total_load_ += LoadOf(entry.load);
+	entry.load_mark = load_integral_;
+}
+
+/* Before its state or since_ms changes. */
+void Policy::LeaveMachine(Entry &entry) noexcept
+{
+	if (entry.state != QueryState::kRunning)
+		return;
+	entry.beside = static_cast<float>(BesideNow(entry));
+	total_load_ -= LoadOf(entry.load);
+}
+
+/* Processors x milliseconds of the others, all its stretches together. */
+double Policy::BesideNow(const Entry &entry) const noexcept
+{
+	if (entry.state != QueryState::kRunning)
+		return static_cast<double>(entry.beside);
+	const double others = load_integral_ - entry.load_mark - LoadOf(entry.load) * (clock_ms_ - entry.since_ms);
+	return static_cast<double>(entry.beside) + std::max(0.0, others);
 }
 
 /* Of a queued query that fits. */
@@ -58,8 +83,7 @@ bool Policy::StartsLater(const Entry &entry, Beside &beside) const noexcept
 		return false;
 	if (beside.num_weighed++ >= policy::kMaxLaterTries)
 		return true;
-	const double load = entry.load > 0 ? static_cast<double>(entry.load) : 1;
-	return CostOfStartingNow(interference_, entry.time_ms, load, std::span(beside.running, static_cast<size_t>(beside.count))) > 0;
+	return CostOfStartingNow(interference_, entry.time_ms, LoadOf(entry.load), std::span(beside.running, static_cast<size_t>(beside.count))) > 0;
 }
 
 }  // namespace wlm

@@ -6,6 +6,9 @@
  */
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/decide/policy.hpp"
 #include "core/decide/policy_constants.hpp"
 
@@ -18,5 +21,14 @@ struct Policy::Beside {
 	bool gathered;
 	bool ignored;       /* nobody is held back: work was thrown away for the one that starts */
 };
+
+/* In 256ths of a processor, so that sums are exact. */
+inline float WholeLoad(float load) noexcept
+{
+	return load > 0 ? std::ceil(std::min(load, static_cast<float>(policy::kMaxProcessors)) * 256.0f) / 256.0f : 0;
+}
+
+/* A query without a known load is taken for one process that computes. */
+inline double LoadOf(float load) noexcept { return load > 0 ? static_cast<double>(load) : 1; }
 
 }  // namespace wlm

@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/decide/later.hpp"
 #include "core/decide/policy_constants.hpp"
 #include "core/decide/room.hpp"
 
@@ -48,6 +49,7 @@ double Policy::Advance(double now_ms) noexcept
 		time = std::min(time, clock_ms_ + policy::kMaxStepMs);
 	if (time != now_ms + offset_ms_)
 		offset_ms_ = time - now_ms;
+	load_integral_ += total_load_ * std::max(0.0, time - clock_ms_);
 	clock_ms_ = std::max(clock_ms_, time);
 	return clock_ms_;
 }
@@ -85,7 +87,7 @@ Decision Policy::Arrive(const QueryRequest &request, double now_ms) noexcept
 	entry.time_ms = request.time_ms > 0 ? request.time_ms : 0;
 	entry.arrived_ms = clock_ms_;
 	entry.queued_ms = clock_ms_;
-	entry.load = request.load > 0 ? std::min(request.load, static_cast<float>(policy::kMaxProcessors)) : 0;
+	entry.load = WholeLoad(request.load);
 	entry.timeout_ms = static_cast<float>(request.queue_timeout_ms >= 0 ? std::min(request.queue_timeout_ms, policy::kMaxStepMs) : -1);
 	entry.since_ms = policy::kNever;
 	entry.key = kWaitCredit * clock_ms_ + std::min(entry.time_ms > 0 ? entry.time_ms : kUnknownTimeMs, kMaxKeyTimeMs);
@@ -264,6 +266,7 @@ void Policy::Resume(QueryHandle handle, double now_ms) noexcept
 	entry.since_ms = clock_ms_;
 	num_holders_ += HoldsMemory(entry) ? 1 : 0;
 	CountRestartable(entry, 1);
+	EnterMachine(entry);
 	counters.num_returned--;
 	counters.num_running++;
 	counters.num_express += entry.lane == Lane::kExpress ? 1 : 0;

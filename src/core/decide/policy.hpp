@@ -210,6 +210,7 @@ struct QueryView {
 	double arrived_ms;
 	double admitted_ms;
 	double time_ms;
+	double load_beside;         /* admitted: mean load of the others while it ran so far, processors */
 };
 
 struct QueueCounters {
@@ -349,11 +350,13 @@ class Policy {
 		double admitted_ms;
 		double since_ms;            /* queued: when its turn first came, or kNever; running: since when it runs */
 		double time_ms;
+		double load_mark;           /* running: load_integral_ since when it runs */
 		int64_t memory_kb;          /* wanted while queued; reserved from admission on */
 		int64_t wish_kb;            /* admitted: what it wanted while queued, and wants again if it gives way */
 		float timeout_ms;           /* its own; negative = that of its queue */
 		float ran_ms;               /* sum of its running stretches before since_ms */
 		float load;                 /* processors; 0 = unknown */
+		float beside;               /* processors x ms of the others in its running stretches before since_ms */
 		float wasted_ms;            /* execution thrown away when it gave way */
 		int32_t slots;              /* wanted */
 		int32_t held;               /* slots it holds now: min(wanted, limit at that time) while running in the normal lane */
@@ -498,6 +501,9 @@ class Policy {
 	/* later.cpp */
 	void GatherBeside(Beside &beside) const noexcept;
 	bool StartsLater(const Entry &entry, Beside &beside) const noexcept;
+	void EnterMachine(Entry &entry) noexcept;
+	void LeaveMachine(Entry &entry) noexcept;
+	double BesideNow(const Entry &entry) const noexcept;
 	/* growth.cpp */
 	bool MemoryClaimed(const QueueState &queue) const noexcept;
 	int64_t RoomKb(const Entry &entry, int64_t limit_kb) const noexcept;
@@ -565,6 +571,8 @@ class Policy {
 	double waste_credit_ms_;        /* execution that may still be thrown away: grows with what is executed */
 	double seek_after_ms_;          /* nobody was found: an arrival does not look again before */
 	Interference interference_;
+	double total_load_;             /* of those that run, in every lane */
+	double load_integral_;          /* of total_load_ over the internal clock */
 	double correction_;             /* of the cut-off */
 	double let_in_ms_;              /* fading sums: the cost of misrouting into the express lane */
 	double kept_out_ms_;            /* and out of it */

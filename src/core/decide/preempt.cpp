@@ -232,6 +232,7 @@ void Policy::LeaveRunning(QueryHandle handle) noexcept
 {
 	Unask(handle);
 	CountRestartable(entries()[handle], -1);
+	LeaveMachine(entries()[handle]);
 }
 
 /* A query that stops waiting. Who was asked for it and does not know yet goes on; who knows is told when it answers. */
@@ -342,6 +343,7 @@ Preemption Policy::BeginAgain(QueryHandle handle) noexcept
 	entry.wasted_ms += static_cast<float>(lost_ms);
 	entry.num_preempted = static_cast<uint16_t>(std::min(entry.num_preempted + 1, 0xffff));
 	entry.ran_ms = 0;
+	entry.beside = 0;
 	entry.since_ms = policy::kNever;
 	entry.queued_ms = clock_ms_;
 	entry.passed = 0;

@@ -62,6 +62,8 @@ QueryView Policy::View(QueryHandle handle) const noexcept
 	view.time_ms = entry.time_ms;
 	if (entry.state != QueryState::kQueued) {
 		view.reserved_kb = entry.memory_kb;
+		const double ran_ms = static_cast<double>(entry.ran_ms) + (entry.state == QueryState::kRunning ? clock_ms_ - entry.since_ms : 0);
+		view.load_beside = ran_ms > 0 ? BesideNow(entry) / ran_ms : 0;
 		view.admitted_ms = entry.admitted_ms - offset_ms_;
 		return view;
 	}

@@ -74,6 +74,7 @@ struct Experience {
 	float total_cost;
 	float estimated_rows;     /* of the root */
 	double returned_rows;     /* negative = unknown */
+	float load_beside;        /* mean load of the others that ran meanwhile, processors; negative = unknown */
 	float queue_ms;
 	float time_ms;            /* execution without the wait; of the last attempt */
 	float wasted_ms;          /* execution of attempts that gave way */

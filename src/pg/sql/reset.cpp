@@ -91,6 +91,7 @@ void ResetModels()
 	ClearNeighboursLocked();
 	shared->role_shares = RoleShares{};
 	InitDrift(&shared->drift);
+	InitInterference(&shared->overlaps);
 	shared->drifted = false;
 	LWLockRelease(shared->learn_lock);
 	pg_atomic_fetch_add_u32(&shared->model_version, 1);

@@ -37,6 +37,7 @@ extern "C" {
 #include "pg/shared_state.hpp"
 #include "pg/wait/lock_graph.hpp"
 #include "pg/wait/queueing.hpp"
+#include "pg/worker/interference.hpp"
 #include "pg/worker/memory_guard.hpp"
 #include "pg/worker/published_models.hpp"
 #include "pg/worker/saturation.hpp"
@@ -50,6 +51,7 @@ namespace {
 
 constexpr double kTickMs = 1000;
 constexpr double kRetryMs = 30000;   /* after a worker that could not do its work */
+constexpr double kFitMs = 10000;     /* between fits of how statements slow each other */
 constexpr int kLearnBatch = 64;
 constexpr uint32 kBusyPermille = 900; /* saturation at which training waits */
 constexpr double kPatience = 4;       /* intervals for which it waits at most */
@@ -60,6 +62,7 @@ struct Launcher {
 	double ticked_ms = 0;
 	double worker_started_ms = 0;
 	double history_written_ms = 0;
+	double fitted_ms = 0;
 	BackgroundWorkerHandle *worker = nullptr;
 	BackgroundWorkerHandle *trainer = nullptr; /* apart: training takes longer than history may wait */
 	double trained_ms = 0;          /* when the last training was started, or this launcher */
@@ -143,6 +146,10 @@ void Tick(Launcher *launcher)
 	TakeBackIdleSlots(launcher, now_ms);
 	LendWhileWaitingForLocks(now_ms);
 	ForceBlockers();
+	if (now_ms - launcher->fitted_ms >= kFitMs) {
+		PublishInterference();
+		launcher->fitted_ms = now_ms;
+	}
 	launcher->ticked_ms = now_ms;
 }
 
@@ -178,6 +185,7 @@ bool LearnBatch(Launcher *launcher)
 			shared->drifted = true;
 		Learn(models, experience, WeightOfRole(&shared->role_shares, experience.role_oid));
 		LearnOutcomesLocked(experience);
+		LearnOverlapLocked(experience);
 		learned = true;
 	}
 	if (learned)

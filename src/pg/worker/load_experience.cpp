@@ -167,6 +167,7 @@ void DecodeExperience(const Datum *values, const bool *nulls, Experience *e)
 	e->workers_granted = nulls[kWorkersGranted] ? e->workers_planned : DatumGetInt16(values[kWorkersGranted]);
 	e->workers_launched = DatumGetInt16(values[kWorkersLaunched]);
 	e->worker_reason = CodeAt(values, nulls, kWorkerReason, WorkerReasonName, stored::kNumWorkerReasons);
+	e->load_beside = FloatOr(values, nulls, kLoadBeside, -1);
 	e->model_version = static_cast<uint32>(DatumGetInt32(values[kModelVersion]));
 
 	const double high_ms = FloatAt(values, nulls, kPredictedHighMs), low_ms = FloatAt(values, nulls, kPredictedLowMs);

@@ -36,6 +36,7 @@ extern "C" {
 #include "pg/plan/plan_memory.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
+#include "pg/worker/interference.hpp"
 #include "pg/worker/publish.hpp"
 #include "pg/worker/published_models.hpp"
 #include "pg/worker/stored_experience.hpp"
@@ -180,6 +181,7 @@ void LearnAgain(void *context, Experience &experience, const PlanGraph *graph)
 	LWLockAcquire(shared->learn_lock, LW_EXCLUSIVE);
 	Learn(models, experience, WeightOfRole(&state->role_shares, experience.role_oid));
 	LearnOutcomesLocked(experience);
+	LearnOverlapLocked(experience);
 	LWLockRelease(shared->learn_lock);
 	if (graph != nullptr && state->neighbours != nullptr && experience.final_state == FinalState::kCompleted) {
 		PredictAgain({.graph = state->graph}, graph, &experience);

@@ -19,7 +19,7 @@ enum HistoryColumn : int {
 	kLane, kFamiliarity, kNovelty, kFinalState, kForced, kEvicted, kApplied, kHistoryCensored, kTotalCost, kRootRows, kReturnedRows,
 	kQueueMs, kNumPreempted, kWastedMs, kPredictedMs, kPredictedLowMs, kPredictedHighMs, kActualMs, kPredictedKb, kPredictedHighKb,
 	kReservedKb, kSessionWorkMemKb, kPlanWorkMemKb, kGrantedWorkMemKb, kLackingKb, kCoverage, kGrantLevel, kGrantReason,
-	kPeakKb, kTempBytes, kWorkersPlanned, kWorkersGranted, kWorkersLaunched, kWorkerReason, kModelVersion,
+	kPeakKb, kTempBytes, kWorkersPlanned, kWorkersGranted, kWorkersLaunched, kWorkerReason, kLoadBeside, kModelVersion,
 	kExpertAnswers, kEndOfHistory
 };
 static_assert(kEndOfHistory == kNumHistoryColumns);
@@ -37,7 +37,7 @@ inline constexpr double kHalfWidth = 1.959964;
 inline constexpr const char *kFinalStates[] = {"completed", "cancelled", "failed", "rejected", "timed_out"};
 inline constexpr const char *kCommands[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "OTHER"};
 inline constexpr const char *kFamiliarities[] = {"plan", "template", "none"};
-inline constexpr const char *kLanes[] = {"normal", "express", "maintenance"};
+inline constexpr const char *kLanes[] = {"normal", "express", "maintenance", "superuser"};
 
 /* The code that `name_of` calls so; 0 if none is. */
 template <class Code>

@@ -117,6 +117,7 @@ const StoredColumn kHistoryColumns[kNumHistoryColumns] = {
 	{"plan_work_mem_kb", FLOAT4OID}, {"granted_work_mem_kb", FLOAT4OID}, {"lacking_kb", FLOAT4OID}, {"coverage", FLOAT4OID},
 	{"grant_level", TEXTOID}, {"grant_reason", TEXTOID}, {"peak_kb", FLOAT4OID}, {"temp_bytes", INT8OID},
 	{"workers_planned", INT2OID}, {"workers_granted", INT2OID}, {"workers_launched", INT2OID}, {"worker_reason", TEXTOID},
+	{"load_beside", FLOAT4OID},
 	{"model_version", INT4OID}, {"experts", JSONBOID},
 };
 
@@ -188,6 +189,7 @@ void EncodeExperience(const Experience &e, const Workload &workload, StoredRow *
 	Set(row, kWorkersGranted, Int16GetDatum(e.workers_granted));
 	Set(row, kWorkersLaunched, Int16GetDatum(e.workers_launched));
 	SetText(row, kWorkerReason, WorkerReasonName(static_cast<WorkerReason>(e.worker_reason)));
+	SetFloatOrNull(row, kLoadBeside, e.load_beside >= 0 ? static_cast<double>(e.load_beside) : std::nan(""));
 	Set(row, kModelVersion, Int32GetDatum(static_cast<int32>(e.model_version)));
 
 	initStringInfo(&json);
