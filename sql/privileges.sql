@@ -5,11 +5,12 @@ RESET client_min_messages;
 \set SHOW_CONTEXT never
 
 -- what PUBLIC, pg_monitor and wlm_admin were given
-SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END COLLATE "C" AS role,
-       string_agg(proname, ', ' ORDER BY proname COLLATE "C") AS functions
+\pset format unaligned
+SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END COLLATE "C" AS role, proname COLLATE "C" AS function
 FROM pg_proc, aclexplode(proacl)
 WHERE pronamespace = 'wlm'::regnamespace AND grantee <> proowner
-GROUP BY 1 ORDER BY 1;
+ORDER BY 1, 2;
+\pset format aligned
 SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END COLLATE "C" AS role,
        privilege_type COLLATE "C" AS privilege, string_agg(relname, ', ' ORDER BY relname COLLATE "C") AS relations
 FROM pg_class, aclexplode(relacl)
