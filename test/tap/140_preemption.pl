@@ -176,6 +176,27 @@ is($low->query('SELECT 1')->{sqlstate}, '25P02', 'which is aborted then');
 is($low->do('ROLLBACK')->{tag}, 'ROLLBACK', 'and ends');
 let_go();
 
+# ---- hop: it waits where it is moved to, and begins again there ----
+
+my $other = session($node, name => 'other', queue => 'two');
+$admin->do("SELECT wlm.create_queue('two', max_slots => 1, query_group => 'two');
+	SELECT wlm.create_rule('away', 'query_execution_time > 400', 'hop', queue => 'one', action_value => 'two')");
+eventually($admin, "SELECT count(*) FROM wlm.queue_state WHERE queue = 'two' AND slots = 1", 1, 'a second queue');
+$admin->do('SELECT pg_advisory_lock(2)');
+$other->send('SELECT hold(2) FROM single');
+await_state($admin, $other, 'running');
+$low->send('SELECT nap(4)');
+await_state($admin, $low, 'running');
+await_state($admin, $low, 'queued');
+is(activity($low, "concat_ws(' ', queue, num_preempted)"), 'two 1', 'it waits in the other queue');
+is(counter($admin, 'slots_used'), 0, 'its slot is free');
+is($high->query($urgent)->{error}, '', 'for others');
+$admin->do('SELECT pg_advisory_unlock(2)');
+is($other->finish->{error}, '', 'who was there before ends');
+is_deeply($low->finish->{rows}, [ [1] ], 'then it runs, and its answer is right');
+is(last_of($low, 'queue, final_state, num_preempted, wasted_ms > 300'), 'two|completed|1|t', 'its history: moved, and begun again');
+$admin->do("SELECT wlm.drop_rule('away')");
+
 settled($admin, 'nothing is left over in the end');
 is($admin->value('SELECT num_errors FROM wlm.status()'), 0, 'nothing went wrong unseen');
 $node->stop;

@@ -385,6 +385,9 @@ Turn StandAside(ManagedQuery *query, StopReason reason)
 		pg_atomic_write_u32(&slot.admitted, 0);
 		pg_atomic_write_u32(&slot.cancel_requested, 0);
 		SetPhase(query->handle, Phase::kQueued);
+	} else if (policy->View(query->handle).reserved_kb < static_cast<int64>(query->experience.reserved_kb)) {
+		/* it keeps what it had, but its phases that have ended had given part of it back */
+		policy->Reserve(query->handle, static_cast<int64>(query->experience.reserved_kb), now_ms);
 	}
 	query->experience.queue = static_cast<int16>(policy->View(query->handle).queue);
 	return turn;
@@ -412,8 +415,7 @@ void WaitForTurn(ManagedQuery *query, StopReason reason, int64 temp_blocks)
 		experience.queue_ms += static_cast<float>(WaitAgain(query, turn.deadline_ms));
 		SetPhase(query->handle, Phase::kRunning);
 	}
-	if (turn.outcome != Preemption::kRefused)
-		GrantAgain(query);
+	GrantAgain(query);
 	if (outer->totaltime != nullptr)
 		InstrStartNode(outer->totaltime);
 	query->started_ms = NowMs();
