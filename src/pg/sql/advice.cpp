@@ -64,13 +64,14 @@ void AdviseQueue(const QueueLimits &limits, const QueueFacts &facts, int64 num_s
 {
 	const char *name = quote_literal_cstr(limits.name);
 	const double all = static_cast<double>(std::max(num_statements, int64{1}));
+	const auto share = [all](int64 given_up) { return static_cast<double>(given_up) / all; };
 	const auto too_many = [&facts](int64 given_up) {
 		return given_up >= kLeastGivenUp && static_cast<double>(given_up) > kMany * static_cast<double>(facts.num_statements);
 	};
 
 	if (limits.queue_timeout_ms > 0 && too_many(facts.num_timeouts)) {
 		const double seconds = static_cast<double>(limits.queue_timeout_ms) / 1000;
-		Advice *advice = Advise(list, psprintf("queue_timeout of queue \"%s\"", limits.name), static_cast<double>(facts.num_timeouts) / all);
+		Advice *advice = Advise(list, psprintf("queue_timeout of queue \"%s\"", limits.name), share(facts.num_timeouts));
 		advice->current = psprintf("%g s", seconds);
 		advice->recommended = psprintf("%g s", 2 * seconds);
 		advice->change = psprintf("SELECT wlm.alter_queue(%s, queue_timeout => '%g s')", name, 2 * seconds);
@@ -80,7 +81,7 @@ void AdviseQueue(const QueueLimits &limits, const QueueFacts &facts, int64 num_s
 	}
 	if (limits.max_queue_length >= 0 && too_many(facts.num_rejected)) {
 		const int32 length = std::max(2 * limits.max_queue_length, 1);
-		Advice *advice = Advise(list, psprintf("max_queue_length of queue \"%s\"", limits.name), static_cast<double>(facts.num_rejected) / all);
+		Advice *advice = Advise(list, psprintf("max_queue_length of queue \"%s\"", limits.name), share(facts.num_rejected));
 		advice->current = psprintf("%d", limits.max_queue_length);
 		advice->recommended = psprintf("%d", length);
 		advice->change = psprintf("SELECT wlm.alter_queue(%s, max_queue_length => %d)", name, length);
@@ -186,8 +187,9 @@ void AdviseFromFacts(const WhatIf &present, const HistoryFacts &facts, AdviceLis
 		advice->evidence = psprintf("%.0f %% of all execution time was in statements that spilled with as much as they may have",
 		                            100 * facts.capped_share);
 	}
-	if (static_cast<double>(facts.num_waited_out) > kMany * static_cast<double>(facts.num_statements)) {
-		Advice *advice = Advise(list, "wlm.max_wait", static_cast<double>(facts.num_waited_out) / static_cast<double>(facts.num_statements) / 2);
+	const double waited_out = static_cast<double>(facts.num_waited_out) / static_cast<double>(std::max(facts.num_statements, int64{1}));
+	if (waited_out > kMany) {
+		Advice *advice = Advise(list, "wlm.max_wait", waited_out / 2);
 		advice->current = psprintf("%d s", setting::max_wait_ms / 1000);
 		advice->recommended = psprintf("%lld s", 2LL * setting::max_wait_ms / 1000);
 		advice->change = psprintf("ALTER SYSTEM SET wlm.max_wait = %lld", std::min(2LL * setting::max_wait_ms, 2147483647LL));

@@ -40,7 +40,9 @@ double GainOf(const SimulationResult &before, const SimulationResult &after)
 
 	if (gains[0] < -kMostLoss || gains[2] < -kMostLoss || Gain(before.latency_ms.p99, after.latency_ms.p99) < -kMostLoss)
 		return 0;
-	if (after.num_timeouts + after.num_rejected > before.num_timeouts + before.num_rejected || after.over_memory > before.over_memory + 0.01)
+	if (after.num_timeouts + after.num_rejected > before.num_timeouts + before.num_rejected)
+		return 0;
+	if (after.over_memory > before.over_memory + 0.01)
 		return 0;
 	return 0.5 * gains[0] + 0.25 * gains[1] + 0.25 * gains[2];
 }
@@ -95,7 +97,8 @@ void TryTotalSlots(Trial *trial, const WhatIf &present)
 {
 	const int32 now = present.policy.total_slots;
 	const int32 processors = std::max(1, static_cast<int32>(std::lround(present.processors)));
-	const int32 wanted[] = {now > 0 ? now / 2 : processors, now > 0 ? now * 2 : processors * 2, now > 0 ? 0 : processors * 4, processors * 8};
+	const int32 wanted[] = {now > 0 ? now / 2 : processors, now > 0 ? now * 2 : processors * 2, now > 0 ? 0 : processors * 4,
+	                        processors * 8};
 
 	for (const int32 slots : wanted) {
 		WhatIf variant = present;
@@ -231,14 +234,8 @@ void AdviseMode(Trial *trial, const WhatIf &present, const HistoryFacts &facts)
 	advice->after = trial->present;
 }
 
-}  // namespace
-
-}  // namespace wlm
-
-WLM_FUNCTION(wlm_recommend)
+void AnswerRecommendation(FunctionCallInfo fcinfo)
 {
-	using namespace wlm;
-
 	RequireSharedState();
 	RequireConfiguredDatabase("recommend()");
 	const TracePeriod period = {.has_since = !PG_ARGISNULL(0), .has_until = !PG_ARGISNULL(1),
@@ -257,9 +254,10 @@ WLM_FUNCTION(wlm_recommend)
 	if (trace.num_queries < kLeastQueries)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		                errmsg("too little history to recommend anything"),
-		                errdetail("wlm.history has " INT64_FORMAT " statements of this period that ran; at least " INT64_FORMAT " are needed.",
+		                errdetail("wlm.history has " INT64_FORMAT " statements of this period that ran; " INT64_FORMAT " are needed.",
 		                          trace.num_queries, kLeastQueries),
-		                errhint("Give a longer period, or run more statements that cost at least wlm.min_cost and then SELECT wlm.flush().")));
+		                errhint("Give a longer period, or run more statements that cost at least wlm.min_cost, "
+		                        "then SELECT wlm.flush().")));
 	AllocateSimulation(trace, &memory);
 	present->short_ms = MedianWork(trace, memory);
 	ReadFacts(period, facts);
@@ -276,5 +274,14 @@ WLM_FUNCTION(wlm_recommend)
 	AdviseFromFacts(*present, *facts, list);
 	RankAdvice(list);
 	EmitAdvice(set, *list);
+}
+
+}  // namespace
+
+}  // namespace wlm
+
+WLM_FUNCTION(wlm_recommend)
+{
+	wlm::AnswerRecommendation(fcinfo);
 	return static_cast<Datum>(0);
 }

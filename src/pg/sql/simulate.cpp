@@ -227,14 +227,8 @@ void EmitRow(ReturnSetInfo *set, int policy, const Row &row, const Row *best, bo
 	writer.Emit(set);
 }
 
-}  // namespace
-
-}  // namespace wlm
-
-WLM_FUNCTION(wlm_simulate)
+void AnswerSimulation(FunctionCallInfo fcinfo)
 {
-	using namespace wlm;
-
 	RequireSharedState();
 	auto *what_if = static_cast<WhatIf *>(palloc(sizeof(WhatIf)));
 	Trace trace;
@@ -290,5 +284,14 @@ WLM_FUNCTION(wlm_simulate)
 		const bool comparable = policies.Has(best) && (policy != kRecorded || PG_ARGISNULL(kLoad));
 		EmitRow(set, policy, rows[policy], comparable ? &rows[best] : nullptr, trace.from_history);
 	}
+}
+
+}  // namespace
+
+}  // namespace wlm
+
+WLM_FUNCTION(wlm_simulate)
+{
+	wlm::AnswerSimulation(fcinfo);
 	return static_cast<Datum>(0);
 }

@@ -120,7 +120,8 @@ char *TextOf(const JsonbValue &value)
 
 double IntervalMs(const JsonbValue &value)
 {
-	const Datum interval = DirectFunctionCall3(interval_in, CStringGetDatum(TextOf(value)), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	const Datum interval =
+		DirectFunctionCall3(interval_in, CStringGetDatum(TextOf(value)), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 	const Interval *time = DatumGetIntervalP(interval);
 	const double days = time->day + time->month * static_cast<double>(DAYS_PER_MONTH);
 
@@ -254,7 +255,8 @@ void ApplyQueueChanges(Jsonb *changes, WhatIf *what_if)
 			if (option == nullptr)
 				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				                errmsg("workload queues have no attribute \"%s\" that can be simulated", attribute),
-				                errhint("Attributes are %s. Which queue a statement goes to is what was recorded.", NamesOf(kQueueOptions))));
+				                errhint("Attributes are %s. Which queue a statement goes to is what was recorded.",
+				                        NamesOf(kQueueOptions))));
 			Apply(*option, value, what_if, queue);
 		});
 	});

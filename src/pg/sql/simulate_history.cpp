@@ -143,7 +143,8 @@ void ReadRows(const Workload &workload, const TracePeriod &period, int64 most, M
 	for (int i = 0; i < kNumColumns; i++) {
 		if (TupleDescAttr(portal->tupDesc, i)->atttypid != kTypes[i])
 			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-			                errmsg("column \"%s\" of wlm.history has an unexpected type", NameStr(TupleDescAttr(portal->tupDesc, i)->attname)),
+			                errmsg("column \"%s\" of wlm.history has an unexpected type",
+			                       NameStr(TupleDescAttr(portal->tupDesc, i)->attname)),
 			                errhint("Restore the table as the extension created it.")));
 	}
 	while (rows->count < most) {
