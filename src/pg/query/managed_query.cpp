@@ -176,11 +176,8 @@ Decision Decide(ManagedQuery *query, bool may_wait, double now_ms)
 	request.time_upper_ms = forecast.time.HasOpinion() ? static_cast<double>(forecast.time.At(kLaneZ)) : 0;
 	request.memory_kb = query->grant.reservation_kb;
 	request.queue_timeout_ms = setting::queue_timeout_ms;
-<<<<<<< HEAD
 	request.superuser_lane = WantsSuperuserLane();
-=======
 	request.load = 1 + scratch_graph->planned_workers;
->>>>>>> 30fd8d0 (Learns how statements slow each other: load beside each execution, wlm.interference(), the fit handed to the policy)
 
 	const bool novel = IsNovel(forecast, *scratch_graph);
 	PlanRecord *record = novel ? PreparePlanRecord(*scratch_graph, query->experience.query_id) : nullptr;

@@ -87,13 +87,9 @@ void RecordPrediction(ManagedQuery *query, const PlanGraph &graph, const Forecas
 	experience.total_cost = static_cast<float>(statement->planTree->total_cost);
 	experience.estimated_rows = static_cast<float>(statement->planTree->plan_rows);
 	experience.returned_rows = -1;
-<<<<<<< HEAD
 	experience.queue_ms = experience.time_ms = experience.wasted_ms = 0;
 	experience.num_preempted = 0;
-=======
-	experience.queue_ms = experience.time_ms = 0;
 	experience.load_beside = -1;
->>>>>>> 30fd8d0 (Learns how statements slow each other: load beside each execution, wlm.interference(), the fit handed to the policy)
 	experience.session_work_mem_kb = static_cast<float>(query->session_work_mem_kb);
 	experience.plan_work_mem_kb = 0;
 	experience.granted_work_mem_kb = experience.reserved_kb = 0;

@@ -30,11 +30,7 @@ struct StoredColumn {
 	Oid type;
 };
 
-<<<<<<< HEAD
-inline constexpr int kNumHistoryColumns = 46;  /* without id */
-=======
-inline constexpr int kNumHistoryColumns = 45;  /* without id */
->>>>>>> 30fd8d0 (Learns how statements slow each other: load beside each execution, wlm.interference(), the fit handed to the policy)
+inline constexpr int kNumHistoryColumns = 47;  /* without id */
 inline constexpr int kNumOperatorColumns = 19; /* history_id first */
 
 extern const StoredColumn kHistoryColumns[kNumHistoryColumns];
