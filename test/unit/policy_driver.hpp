@@ -189,8 +189,8 @@ class Driver : private Random {
 			query.priority = policy_->View(decision.handle).priority;
 		if (query.priority != request.priority && (query.priority != Priority::kCritical || !lane_full))
 			shadow_.Complain("another priority than was wanted");
-		if (request.superuser_lane && request.priority != Priority::kCritical && (decision.verdict == Verdict::kQueued || decision.forced) &&
-			(!lane_full || query.priority != Priority::kCritical))
+		if (request.superuser_lane && request.priority != Priority::kCritical &&
+			(decision.verdict == Verdict::kQueued || decision.forced) && (!lane_full || query.priority != Priority::kCritical))
 			shadow_.Complain("a superuser waits or is forced although his lane has room, or is not critical");
 		query.time = std::min(request.time_ms > 0 ? request.time_ms : kUnknownTimeMs, kMaxKeyTimeMs);
 		if (decision.verdict == Verdict::kQueued) {
@@ -279,7 +279,8 @@ class Driver : private Random {
 	{
 		const bool dear = Chance(0.5);
 		for (uint64_t i = Chance(0.1) ? 50 : 1; i > 0; i--)
-			policy_->ObserveEnd({.time_ms = Skewed(dear ? 100000 : 1000), .queue_ms = Skewed(20000), .lane = static_cast<Lane>(Below(4)), .evicted = false});
+			policy_->ObserveEnd({.time_ms = Skewed(dear ? 100000 : 1000), .queue_ms = Skewed(20000),
+				.lane = static_cast<Lane>(Below(4)), .evicted = false});
 		coverage_.corrected += policy_->express_correction() != 1 ? 1 : 0;
 	}
 

@@ -133,7 +133,8 @@ class Shadow : public ShadowBooks {
 			others += &other != &query && other.superuser && other.state == QueryState::kRunning ? 1 : 0;
 		if (others >= config.superuser_slots)
 			Complain("more superusers than their lane has");
-		if (policy_->num_queued() == 0 && !MayBeLater() && !Paused(query.queue) && SlotFree(query) && MemoryFits(query, true) && !Stopped(query))
+		if (policy_->num_queued() == 0 && !MayBeLater() && !Paused(query.queue) && SlotFree(query) &&
+			MemoryFits(query, true) && !Stopped(query))
 			Complain("a superuser left the normal lane although there was room");
 	}
 
@@ -181,7 +182,8 @@ class Shadow : public ShadowBooks {
 		bool above = false;
 		for (const ShadowQuery &other : queries)
 			above = above || (other.state == QueryState::kQueued && other.priority > query.priority);
-		if (query.state != QueryState::kRunning || query.express || query.maintenance || query.superuser || !query.restartable || !query.may_wait)
+		if (query.state != QueryState::kRunning || query.express || query.maintenance || query.superuser ||
+			!query.restartable || !query.may_wait)
 			Complain("a victim that cannot give way");
 		if (!above)
 			Complain("a victim, but nobody of higher priority waits");

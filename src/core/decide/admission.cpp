@@ -200,7 +200,7 @@ bool Policy::StartFromLevel(int level, Scan &scan) noexcept
 		if (!critical && queue.automatic != 0) {
 			if (!PoolFits(queue, 1, false) || (pool_claimed && table[pool_claimant_].queue != index))
 				continue;
-			/* Its turn comes, and may lead to a claim, although all that is left is guaranteed to others; but nobody behind it fits either. */
+			/* Its turn comes, and may lead to a claim, although what is left is guaranteed to others; nobody behind it fits either. */
 			if (!PoolFits(queue, 1, true))
 				seen[index] = policy::kLookAhead;
 		}

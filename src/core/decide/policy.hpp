@@ -281,8 +281,9 @@ class Policy {
 	/* Queued, running or returned. A waiting query takes the place in the other level that its key gives it. False if there is no such query. */
 	bool ChangePriority(QueryHandle handle, Priority priority, double now_ms) noexcept;
 	/*
-	 * To another queue, in whatever state. A waiting one keeps the time of its arrival; a running one keeps what it has: its slots and memory
-	 * count there from now on, over the limit if need be. False if there is no such query or queue.
+	 * To another queue, in whatever state. A waiting one keeps the time of its arrival, but has the time-out of the new queue (DeadlineMs());
+	 * a running one keeps what it has: its slots and memory count there from now on, over the limit if need be. The length of the new queue
+	 * is not asked for. False if there is no such query or queue.
 	 */
 	bool Move(QueryHandle handle, int32_t queue, double now_ms) noexcept;
 	/* Whether the query could be restarted now without anybody noticing: true before its first run, false from its first row on. */

@@ -34,7 +34,8 @@ WaitReason Policy::ReasonOf(QueryHandle handle) const noexcept
 	if (ShareFits(entry) && !BudgetFits(entry, Lane::kNormal, true) && FitsIn(entry, normal_kb_, true))
 		return WaitReason::kPressure;
 	/* What the last search said; it looks again soon. */
-	if (entry.reason == WaitReason::kLater && config_.now_or_later && interference_.known && ShareFits(entry) && BudgetFits(entry, Lane::kNormal, true))
+	if (entry.reason == WaitReason::kLater && config_.now_or_later && interference_.known && ShareFits(entry) &&
+		BudgetFits(entry, Lane::kNormal, true))
 		return WaitReason::kLater;
 	return WaitReason::kMemory;
 }
