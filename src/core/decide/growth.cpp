@@ -62,11 +62,15 @@ int64_t Policy::Grow(QueryHandle handle, int64_t wanted_kb, int64_t least_kb, do
 		num_growth_refused_++;
 		return 0;
 	}
-	if (leaves_lane(kb))
+	const bool leaves = leaves_lane(kb);
+	if (leaves)
 		Evict(entry);
 	ChangeMemory(entry, kb, false);
 	num_grown_++;
-	DispatchIfStopped();
+	if (leaves)
+		Dispatch();     /* a slot less may lend the guarantee of memory of those that waited for it */
+	else
+		DispatchIfStopped();
 	return kb;
 }
 

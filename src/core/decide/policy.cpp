@@ -110,7 +110,7 @@ Decision Policy::Arrive(const QueryRequest &request, double now_ms) noexcept
 	if (!request.may_wait) {
 		const bool room = RoomNow(entry);
 		Start(handle, Lane::kNormal, !room);
-		DispatchIfStopped();
+		Dispatch();     /* as in Grow() */
 		return Admitted(handle);
 	}
 
@@ -278,7 +278,7 @@ void Policy::Resume(QueryHandle handle, double now_ms) noexcept
 		counters.num_forced++;
 	}
 	TakeSlots(entry);
-	DispatchIfStopped();
+	Dispatch();     /* as in Grow() */
 }
 
 /* Admitted queries only. What is known to be used cannot be refused: over the budget it is booked as forced. */
