@@ -298,13 +298,17 @@ void ConfigurePolicy()
 	PolicyConfig *config = static_cast<PolicyConfig *>(palloc0(sizeof(PolicyConfig)));
 	Workload *workload = static_cast<Workload *>(palloc(sizeof(Workload)));
 
-	LWLockAcquire(shared->state_lock, LW_SHARED);
-	memcpy(workload, &shared->workload, sizeof *workload);
-	LWLockRelease(shared->state_lock);
-	FillPolicyConfig(*workload, config);
-	{
+	/* Launcher and worker may be here at the same time: an older workload must not come after a newer one. */
+	for (bool applied = false; !applied;) {
+		LWLockAcquire(shared->state_lock, LW_SHARED);
+		memcpy(workload, &shared->workload, sizeof *workload);
+		LWLockRelease(shared->state_lock);
+		FillPolicyConfig(*workload, config);
+
 		StateLock lock;
-		policy->Configure(*config, NowMs());
+		applied = workload->generation == shared->workload.generation;
+		if (applied)
+			policy->Configure(*config, NowMs());
 	}
 	pfree(workload);
 	pfree(config);

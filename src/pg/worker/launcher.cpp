@@ -283,9 +283,13 @@ bool Register(const char *name, uint32 tasks, BackgroundWorkerHandle **handle)
 void StartWorker(Launcher *launcher, bool standby)
 {
 	const double now_ms = NowMs();
+	const bool had_worker = launcher->worker != nullptr;
 
 	if (!HasEnded(&launcher->worker))
 		return;
+	/* It may have begun before the settings were read again that this process knows, and applied older ones after it. */
+	if (had_worker)
+		ConfigurePolicy();
 	const uint32 tasks = standby ? TasksOnStandby(*launcher, now_ms) : TasksToDo(*launcher, now_ms);
 	if (tasks == 0)
 		return;
