@@ -63,7 +63,7 @@ SELECT pg_temp.remember('2020-01-01 00:00:02', 1000, 1000, peak_kb => 4096), pg_
        pg_temp.remember('2020-01-01 00:00:05', 1000, 0, final_state => 'timed_out'), pg_temp.remember('2020-01-01 00:00:05', 0, 0, final_state => 'rejected'),
        pg_temp.remember('2020-01-01 00:00:03.1', 0, 100, lane => 'maintenance'), pg_temp.remember('2020-01-02 00:00:00', 0, 1000);
 SELECT policy, queries, round(offered_load::numeric, 2) AS load, queue_mean_ms, queue_max_ms, latency_mean_ms, execution_mean_ms, mean_slowdown, makespan_ms,
-       peak_memory_kb, num_forced, num_express, num_rejected, num_timeouts
+       peak_memory_kb, num_forced, num_express, num_preempted, num_rejected, num_timeouts
 FROM wlm.simulate('{recorded}', since => '2020-01-01', until => '2020-01-02', settings => '{"recorded_processors": 2}');
 SELECT policy, queries, round(queue_mean_ms) AS queue, round(latency_mean_ms) AS latency, round(calibration::numeric, 2) AS calibration,
        round(calibration_error_ms::numeric, 1) AS error, peak_memory_kb

@@ -218,7 +218,7 @@ void EmitRow(ReturnSetInfo *set, int policy, const Row &row, const Row *best, bo
 	count(!recorded || from_history, result.num_forced);
 	count(!recorded || from_history, result.num_express);
 	count(!recorded || from_history, result.num_evicted);
-	count(!recorded, result.num_preempted);
+	count(!recorded || from_history, result.num_preempted);
 	count(!recorded || from_history, result.num_rejected);
 	count(!recorded || from_history, result.num_timeouts);
 	writer.Number(best != nullptr && best->result.latency_ms.mean > 0 ? result.latency_ms.mean / best->result.latency_ms.mean - 1 : NAN);

@@ -35,17 +35,17 @@ constexpr int64 kFirstRows = 4096;
 
 enum Column : int {
 	kFinishedAt = 0, kQueueMs, kActualMs, kPredictedMs, kPredictedHighMs, kReservedKb, kPeakKb, kQueue, kPriority, kScheduled,
-	kExpress, kForced, kEvicted, kRejected, kTimedOut, kNumColumns
+	kExpress, kForced, kEvicted, kRejected, kTimedOut, kNumPreempted, kWastedMs, kNumColumns
 };
 
 constexpr Oid kTypes[kNumColumns] = {TIMESTAMPTZOID, FLOAT4OID, FLOAT4OID, FLOAT4OID, FLOAT4OID, FLOAT4OID, FLOAT4OID, NAMEOID, TEXTOID,
-                                     BOOLOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID};
+                                     BOOLOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID, INT2OID, FLOAT4OID};
 
 /* Newest first, so that a limit takes those; ended by cancel or error: it ran all the same. Those that never ran are only counted. */
 constexpr const char *kQuery =
 	"SELECT finished_at, queue_ms, actual_ms, predicted_ms, predicted_high_ms, reserved_kb, peak_kb, queue, priority, "
 	"lane IN ('normal', 'express'), lane = 'express', forced, evicted, final_state = 'rejected', "
-	"final_state = 'timed_out' "
+	"final_state = 'timed_out', num_preempted, wasted_ms "
 	"FROM wlm.history "
 	"WHERE (final_state IN ('rejected', 'timed_out') OR actual_ms > 0) AND finished_at >= $1 AND finished_at < $2 "
 	"ORDER BY finished_at DESC, id DESC";
@@ -53,6 +53,7 @@ constexpr const char *kQuery =
 struct Row {
 	TraceQuery query;
 	RecordedRun run;
+	double wasted_ms;           /* runs before it that were thrown away: when they were nobody recorded */
 	int64 place;                /* counted from the newest: so that equal arrivals keep the order of the table */
 	bool scheduled;
 };
@@ -95,6 +96,7 @@ void DecodeRow(const Workload &workload, const Datum *values, const bool *nulls,
 {
 	const double time_ms = Positive(values, nulls, kActualMs);
 	const double queue_ms = Positive(values, nulls, kQueueMs);
+	const double wasted_ms = Positive(values, nulls, kWastedMs);
 	const double predicted_ms = Positive(values, nulls, kPredictedMs);
 	const double high_ms = Positive(values, nulls, kPredictedHighMs);
 	const double reserved_kb = Positive(values, nulls, kReservedKb);
@@ -104,9 +106,10 @@ void DecodeRow(const Workload &workload, const Datum *values, const bool *nulls,
 
 	row->place = trace->num_queries++; /* until they are counted for good */
 	row->run = {end_ms - time_ms, time_ms};
+	row->wasted_ms = wasted_ms;
 	row->scheduled = Flag(values, nulls, kScheduled);
 	query = TraceQuery{};
-	query.arrival_ms = end_ms - time_ms - queue_ms;
+	query.arrival_ms = end_ms - time_ms - queue_ms - wasted_ms;
 	query.recorded_queue_ms = queue_ms;
 	query.memory_kb = static_cast<int64>(peak_kb > 0 ? peak_kb : reserved_kb);
 	query.predicted_ms = predicted_ms;
@@ -129,6 +132,7 @@ void DecodeRow(const Workload &workload, const Datum *values, const bool *nulls,
 		trace->num_express += Flag(values, nulls, kExpress);
 		trace->num_forced += Flag(values, nulls, kForced);
 		trace->num_evicted += Flag(values, nulls, kEvicted);
+		trace->num_preempted += nulls[kNumPreempted] ? 0 : DatumGetInt16(values[kNumPreempted]);
 	}
 }
 
@@ -233,7 +237,7 @@ void ReadHistoryTrace(const Workload &workload, const TracePeriod &period, doubl
 		if (!rows.rows[i].scheduled)
 			continue;
 		trace->queries[trace->num_queries] = rows.rows[i].query;
-		trace->execution_ms[trace->num_queries++] = rows.rows[i].run.time_ms;
+		trace->execution_ms[trace->num_queries++] = rows.rows[i].run.time_ms + rows.rows[i].wasted_ms;
 	}
 	pfree(rows.rows);
 	BeginAtZero(trace);

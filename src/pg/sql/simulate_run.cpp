@@ -113,6 +113,7 @@ void DescribeRecorded(const Trace &trace, const WhatIf &what_if, const Simulatio
 	result->num_forced = trace.num_forced;
 	result->num_express = trace.num_express;
 	result->num_evicted = trace.num_evicted;
+	result->num_preempted = trace.num_preempted;
 	result->num_rejected = trace.num_rejected;
 	result->num_timeouts = trace.num_timeouts;
 }

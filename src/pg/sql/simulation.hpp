@@ -31,6 +31,7 @@ struct Trace {
 	int64 num_forced;           /* as recorded; history only, as the next */
 	int64 num_express;
 	int64 num_evicted;
+	int64 num_preempted;
 	int64 num_rejected;         /* these two are not among the queries: they never ran */
 	int64 num_timeouts;
 };
