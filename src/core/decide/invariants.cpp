@@ -137,6 +137,9 @@ const char *Policy::CheckGivingWay(QueryHandle handle) const noexcept
 	if (entry.partner != kNoQuery &&
 		(entries()[entry.partner].partner != handle || (entries()[entry.partner].state == QueryState::kQueued) == queued))
 		return "waiter and victim do not know each other";
+	if (!(entry.beside >= 0) || !(entry.load_mark <= load_integral_) ||
+		(queued && entry.num_preempted == 0 && (entry.beside > 0 || entry.load_mark < 0 || entry.load_mark > 0)))
+		return "the load beside a query is out of range";
 	if (!(entry.queued_ms >= entry.arrived_ms) || !(entry.queued_ms <= clock_ms_) || !(entry.waited_ms >= 0) ||
 		!(entry.wasted_ms >= 0) || !(entry.load >= 0))
 		return "a time of an entry is negative, or its load";
