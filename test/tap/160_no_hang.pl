@@ -1,0 +1,283 @@
+# 160_no_hang.pl
+#
+# HAZARDS section 1 with every feature on at the same time: some forty sessions of every kind that has ever made a
+# queue hang (cursors, nested statements, procedures with COMMIT, two-phase, utilities that span transactions, row
+# locks, autocommit off, look-ups over a second connection, parallel plans), rules, preemption, now or later, while an
+# administrator changes the configuration, pauses, drains, moves and cancels at random. Every answer
+# must be right, everybody must come to an end, and nothing may be left.
+#
+# WLM_SEED=n repeats a run, WLM_SECONDS=n makes it longer.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use IO::Select;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+use WlmTest;
+
+my $seed = $ENV{WLM_SEED} || int(time) % 100_000;
+my $seconds = $ENV{WLM_SECONDS} || 30;
+note("WLM_SEED=$seed");
+srand($seed);
+
+# Paused and drained queues, and what no lock graph shows, are bounded by max_wait alone.
+my $node = start_node('no_hang', ["wlm.max_wait = '3s'", 'wlm.total_slots = 3', 'wlm.preemption = on', 'wlm.now_or_later = on',
+	'max_prepared_transactions = 30', 'max_worker_processes = 24', 'min_parallel_table_scan_size = 0', 'parallel_setup_cost = 10',
+	'parallel_tuple_cost = 0.001', 'max_parallel_workers_per_gather = 0', 'deadlock_timeout = 200ms', 'log_min_messages = warning',
+	"wlm.memory = '64MB'"]);
+my $admin = prepare_node($node, slots => 2);
+my $control = session($node, name => 'control');
+my $connection = sprintf('host=%s port=%d dbname=postgres', $node->host, $node->port);
+
+$admin->do($_) for (
+	'CREATE TABLE wide AS SELECT i AS id, md5(i::text) AS pad FROM generate_series(1, 10000) i',
+	'CREATE TABLE scratch AS SELECT i AS id FROM generate_series(1, 2000) i',
+	'CREATE TABLE counters AS SELECT i AS id, 0 AS n FROM generate_series(1, 100) i',
+	'CREATE TABLE done (who text)',
+	'ALTER TABLE counters ADD PRIMARY KEY (id)',
+	'ANALYZE wide, scratch, counters',
+	q{CREATE FUNCTION nested() RETURNS bigint LANGUAGE plpgsql COST 10000000 AS $$
+		DECLARE n bigint; r record;
+		BEGIN
+			n := 0;
+			FOR r IN SELECT id FROM wide ORDER BY pad, id LIMIT 60 LOOP n := n + 1; END LOOP;
+			SELECT n + count(costly(id)) INTO n FROM numbers;
+			RETURN n;
+		END$$},
+	q{CREATE PROCEDURE steps(who text) LANGUAGE plpgsql AS $$
+		BEGIN
+			FOR i IN 1 .. 3 LOOP
+				INSERT INTO done SELECT who FROM (SELECT pad FROM wide ORDER BY pad, id OFFSET 9999) s;
+				COMMIT;
+				PERFORM count(costly(id)) FROM numbers;
+			END LOOP;
+		END$$},
+	'CREATE EXTENSION dblink',
+	qq{CREATE FUNCTION far() RETURNS bigint LANGUAGE plpgsql COST 10000000 AS \$\$
+		BEGIN
+			RETURN (SELECT n FROM dblink('$connection options=-cwlm.query_group=two', 'SELECT count(costly(id)) FROM numbers') AS t (n bigint));
+		END \$\$},
+	q{SELECT wlm.create_queue('two', query_group => 'two', priority => 'low', slot_share => 0.3)},
+	q{SELECT wlm.create_queue('high', query_group => 'high', priority => 'highest')},
+	q{SELECT wlm.create_rule('watch', 'query_execution_time > 5ms', 'log')},
+	q{SELECT wlm.create_rule('sink', 'query_execution_time > 300ms', 'change_priority', action_value => 'lowest')},
+	q{SELECT wlm.create_rule('out', 'query_execution_time > 500ms AND query_cpu_time > 1ms', 'hop', queue => 'one', action_value => 'two')});
+
+my $sort = 'SELECT count(*) FROM (SELECT pad FROM wide ORDER BY pad, id OFFSET 0) s';
+my $rows = 'SELECT id FROM wide ORDER BY pad, id';
+my $group = 'SELECT count(*) FROM (SELECT left(pad, 3) FROM wide GROUP BY 1) s';
+my $join = 'SELECT count(*) FROM wide a JOIN wide b USING (pad)';
+my $groups = $admin->value($group);
+my $costly = 'SELECT count(costly(id)) FROM numbers';
+my $is_single = sub { my ($expected) = @_; return sub { $_[0]->{rows}[0][0] == $expected } };
+my $ends = sub { 1 };
+my $has_rows = sub { my ($count) = @_; return sub { @{ $_[0]->{rows} } == $count } };
+
+# What each kind of client does over and over: statements with what their answers must be.
+my $mine = 0;
+my %scripts = (
+	plain => sub { ([$sort, $is_single->(10000)], [$group, $is_single->($groups)], [$join, $is_single->(10000)]) },
+	rows => sub { ([$rows, $has_rows->(10000)]) },
+	parallel => sub {
+		(['SET max_parallel_workers_per_gather = 2', $ends], [$join, $is_single->(10000)], [$rows, $has_rows->(10000)],
+			['RESET max_parallel_workers_per_gather', $ends]);
+	},
+	autocommit_off => sub {
+		my $id = 1 + ++$mine % 90;
+		(['BEGIN', $ends], ["UPDATE counters SET n = n + 1 WHERE id = $id", $ends], [$sort, $is_single->(10000)],
+			[$costly, $is_single->(100)], ['COMMIT', $ends]);
+	},
+	repeatable => sub {
+		(['BEGIN ISOLATION LEVEL REPEATABLE READ', $ends], [$sort, $is_single->(10000)], [$rows, $has_rows->(10000)], ['COMMIT', $ends]);
+	},
+	row_lock => sub {
+		(['BEGIN', $ends], ['SELECT n FROM counters WHERE id = 100 FOR UPDATE', $has_rows->(1)], [$costly, $is_single->(100)],
+			['UPDATE counters SET n = n + 1 WHERE id = 100', $ends], ['COMMIT', $ends]);
+	},
+	waits_for_row => sub { (['UPDATE counters SET n = n + costly(1) WHERE id = 100', $ends]) },
+	cursor => sub {
+		(['BEGIN', $ends], ["DECLARE c CURSOR FOR $rows", $ends], ['FETCH 10 FROM c', $has_rows->(10)], [$costly, $is_single->(100)],
+			['FETCH 10 FROM c', $has_rows->(10)], ['COMMIT', $ends]);
+	},
+	held => sub {
+		(["DECLARE h CURSOR WITH HOLD FOR $rows", $ends], ['FETCH 10 FROM h', $has_rows->(10)], [$sort, $is_single->(10000)], ['CLOSE h', $ends]);
+	},
+	nested => sub { (['SELECT nested() FROM single', $is_single->(160)]) },
+	savepoint => sub {
+		(['BEGIN', $ends], ['SAVEPOINT s', $ends], [$sort, $is_single->(10000)], ['ROLLBACK TO s', $ends], [$group, $is_single->($groups)],
+			['COMMIT', $ends]);
+	},
+	procedure => sub { (["CALL steps('procedure')", $ends]) },
+	two_phase => sub {
+		my $name = 't' . ++$mine;
+		(['BEGIN', $ends], ["INSERT INTO done VALUES ('$name')", $ends], [$costly, $is_single->(100)], ["PREPARE TRANSACTION '$name'", $ends],
+			[$sort, $is_single->(10000)], ["COMMIT PREPARED '$name'", $ends]);
+	},
+	prepared => sub { (["PREPARE p AS $group", $ends], map({ ['EXECUTE p', $is_single->($groups)] } 1 .. 7), ['DEALLOCATE p', $ends]) },
+	loopback => sub { (['SELECT far() FROM single', $is_single->(100)]) },
+	copies => sub { (["COPY ($rows) TO STDOUT", sub { @{ $_[0]->{copied} } == 10000 }], ["CREATE TEMP TABLE t AS $rows", $ends], ['DROP TABLE t', $ends]) },
+	vacuum_full => sub { (['VACUUM FULL scratch', $ends]) },
+	scratch => sub { (['SELECT count(costly(id)) FROM scratch WHERE id <= 100', $is_single->(100)]) },
+	concurrently => sub {
+		(['CREATE INDEX CONCURRENTLY wide_pad ON wide (pad)', $ends], ['DROP INDEX CONCURRENTLY wide_pad', $ends]);
+	},
+	alter => sub { (['ALTER TABLE wide ADD COLUMN extra integer', $ends], ['ALTER TABLE wide DROP COLUMN extra', $ends]) },
+);
+# The last three want locks that everybody's conflict with: one each.
+my @kinds = ((sort grep { !/^(alter|concurrently|vacuum_full)$/ } keys %scripts) x 2, 'alter', 'concurrently', 'vacuum_full');
+my @actors;
+
+sub connect_actor
+{
+	my ($actor) = @_;
+	$actor->{session} = session($node, name => $actor->{kind}, queue => $actor->{queue});
+	$actor->{steps} = [];
+	delete $actor->{step};
+	return;
+}
+
+# Sends the next statement; starts the script anew, unless there is to be an end. False at the end.
+sub go_on
+{
+	my ($actor, $last) = @_;
+	if (!@{ $actor->{steps} })
+	{
+		return 0 if $last;
+		$actor->{steps} = [ $scripts{ $actor->{kind} }->() ];
+	}
+	$actor->{step} = shift @{ $actor->{steps} };
+	$actor->{sent} = time;
+	$actor->{session}->send($actor->{step}[0]);
+	return 1;
+}
+
+my (%wrong, %count);
+my ($answered, $longest, $slowest) = (0, 0, '');
+
+# Errors that somebody asked for, and what follows from them in the same transaction or script.
+sub is_expected
+{
+	my ($actor, $answer) = @_;
+	return 1 if $answer->{sqlstate} eq '57014' && $actor->{cancelled};
+	return 1 if $answer->{sqlstate} eq '40P01' && $actor->{kind} =~ /^(alter|concurrently|vacuum_full)$/;
+	return 0;
+}
+
+sub take_answer
+{
+	my ($actor) = @_;
+	my $answer = $actor->{session}->finish;
+	my $took = time - $actor->{sent};
+
+	($longest, $slowest) = ($took, "$actor->{kind}: $actor->{step}[0]") if $took > $longest;
+	$answered++;
+	$count{ $actor->{kind} }++;
+	if ($answer->{closed} || $answer->{sqlstate} eq '57P01')
+	{
+		$wrong{"$actor->{kind}: lost its connection in $actor->{step}[0]"}++ unless $actor->{terminated};
+		$actor->{terminated} = $actor->{cancelled} = 0;
+		connect_actor($actor);
+		return;
+	}
+	if ($answer->{sqlstate} ne '')
+	{
+		$wrong{"$actor->{kind}: $answer->{sqlstate} $answer->{error} in $actor->{step}[0]"}++ unless is_expected($actor, $answer);
+		# whatever it was in: begin anew as a client would
+		$actor->{session}->query('ROLLBACK');
+		$actor->{session}->query($_) for ('CLOSE ALL', 'DEALLOCATE ALL', 'DROP TABLE IF EXISTS pg_temp.t');
+		$actor->{session}->query('DROP INDEX IF EXISTS wide_pad') if $actor->{kind} eq 'concurrently';
+		$actor->{session}->query('ALTER TABLE wide DROP COLUMN IF EXISTS extra') if $actor->{kind} eq 'alter';
+		$actor->{session}->query("ROLLBACK PREPARED '$1'") if ($actor->{step}[0] =~ /PREPARED '(\w+)'/);
+		$actor->{steps} = [];
+	}
+	elsif (!$actor->{step}[1]->($answer))
+	{
+		$wrong{"$actor->{kind}: wrong answer to $actor->{step}[0]"}++;
+	}
+	$actor->{cancelled} = 0 if $answer->{sqlstate} eq '57014';
+	return;
+}
+
+sub one_of { return $_[int(rand(@_))]; }
+
+# What administrators do, at random. Those that a state of affairs forbids may fail, but with an error of their own.
+sub administrate
+{
+	my $actor = one_of(@actors);
+	my $pid = $actor->{session}{pid};
+	my $queue = one_of('one', 'two', 'high', 'default');
+	my $statement = one_of(
+		"SELECT wlm.alter_queue('one', max_slots => " . (1 + int(rand(3))) . ')',
+		q{SELECT wlm.alter_queue('one', reset => '{max_slots}')},
+		"SELECT wlm.alter_queue('two', memory_share => " . rand(0.5) . ', max_memory_share => ' . (0.5 + rand(0.5)) . ')',
+		"SELECT wlm.pause_queue('$queue')", "SELECT wlm.resume_queue('$queue')", "SELECT wlm.resume_queue('$queue')",
+		"SELECT wlm.drain_queue('two')", "SELECT wlm.resume_queue('two')",
+		"SELECT wlm.move_query($pid, '$queue')",
+		"SELECT wlm.change_query_priority($pid, '" . one_of('lowest', 'low', 'normal', 'high', 'highest', 'critical') . q{')},
+		q{SELECT wlm.create_queue('passing', query_group => 'two', ordinal => 0)}, q{SELECT wlm.drop_queue('passing')},
+		q{SELECT wlm.create_rule('passing', 'query_queue_time > 200ms', 'change_priority', action_value => 'high')},
+		q{SELECT wlm.drop_rule('passing')},
+		'ALTER SYSTEM SET wlm.total_slots = ' . int(rand(5)), 'ALTER SYSTEM SET wlm.preemption = ' . one_of('on', 'off'),
+		'ALTER SYSTEM SET wlm.now_or_later = ' . one_of('on', 'off'), q{ALTER SYSTEM SET wlm.memory = '} . one_of('32MB', '64MB', '1MB') . q{'},
+		'SELECT pg_reload_conf()', "SELECT wlm.cancel_queued($pid)", "SELECT pg_cancel_backend($pid)", "SELECT pg_terminate_backend($pid)");
+
+	$actor->{cancelled} = 1 if $statement =~ /cancel/;
+	$actor->{terminated} = 1 if $statement =~ /terminate/;
+	my $answer = $control->query($statement);
+	$wrong{"control: $answer->{sqlstate} $answer->{error} in $statement"}++
+		if $answer->{sqlstate} ne '' && $answer->{error} !~ /already exists|does not exist|too many/;
+	return;
+}
+
+for my $kind (@kinds)
+{
+	my $actor = { kind => $kind, queue => one_of('one', 'one', 'two', 'high') };
+	connect_actor($actor);
+	push @actors, $actor;
+}
+go_on($_) for @actors;
+
+# Until the time is up everybody goes on; then each comes to the end of his script.
+my $until = time + $seconds;
+my $give_up = $until + 3 * $WlmTest::patience;
+my $administrated = time;
+my @busy = @actors;
+while (@busy && time < $give_up)
+{
+	my $last = time >= $until;
+	my %owner = map { (fileno($_->{session}{socket}) => $_) } @busy;
+	my $select = IO::Select->new(map { $_->{session}{socket} } @busy);
+	my %ready = map { (fileno($_) => 1) } $select->can_read(0.05);
+	for my $actor (grep { $ready{ fileno($_->{session}{socket}) } || length $_->{session}{buffer} } @busy)
+	{
+		take_answer($actor);
+		$actor->{finished} = !go_on($actor, $last);
+	}
+	@busy = grep { !$_->{finished} } @busy;
+	if (!$last && time - $administrated > 0.1)
+	{
+		administrate();
+		$administrated = time;
+	}
+}
+is(scalar(@busy), 0, 'everybody has come to an end')
+	or diag(map { sprintf("%s (%d) since %.0f s in %s\n", $_->{kind}, $_->{session}{pid}, time - $_->{sent}, $_->{step}[0]) } @busy);
+is(join("\n", map { "$wrong{$_} times $_" } sort keys %wrong), '', 'every answer is right, every error was asked for');
+cmp_ok(scalar(grep { $count{$_} } keys %scripts), '==', scalar(keys %scripts), 'every kind of client has been answered');
+note(sprintf('%d answers, the longest after %.1f s (%s); %s', $answered, $longest, $slowest, join(', ', map { "$_ $count{$_}" } sort keys %count)));
+
+# Everything is as it was, and still works.
+$control->do($_) for ('ALTER SYSTEM RESET ALL', 'SELECT pg_reload_conf()', q{SELECT wlm.resume_queue(q) FROM unnest('{one,two,high,default}'::name[]) q});
+is($admin->value('SELECT count(*) FROM pg_prepared_xacts'), 0, 'no prepared transaction is left');
+settled($admin, 'nothing is left');
+note($admin->do(q{SELECT format('%s: %s executed, %s forced, %s preempted', queue, num_executed, num_forced, num_preempted) FROM wlm.queue_state})->{rows}[$_][0])
+	for 0 .. 1;
+my $after = session($node, name => 'after', queue => 'one');
+is($after->value($sort), 10000, 'a statement runs as ever');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM wlm.rule_action') > 0 ? 1 : 0, 1, 'rules were at work');
+$node->stop;
+my $log = slurp_file($node->logfile);
+unlike($log, qr/PANIC|server process .* was terminated by signal|TRAP|leak|WARNING:.*(snapshot|buffer|cache reference|relcache)/, 'no complaint in the log');
+done_testing();
