@@ -75,7 +75,8 @@ is_deeply($holder->finish->{rows}, [ ['held'] ], 'the answer for whom it gave wa
 my $answer = $low->finish;
 is($answer->{error}, '', 'it began again and ended well');
 is_deeply($answer->{rows}, [ [11] ], 'one row, which sees what was committed meanwhile');
-is(last_of($low, "final_state, num_preempted, wasted_ms BETWEEN 250 AND 2000, actual_ms BETWEEN 2900 AND 6000, queue_ms > 0, forced, censored"),
+is(last_of($low, 'final_state, num_preempted, wasted_ms BETWEEN 250 AND 2000, actual_ms BETWEEN 2900 AND 6000, queue_ms > 0,
+		forced, censored'),
 	'completed|1|t|t|t|f|f', 'its history: the time of the last attempt, and what was thrown away');
 settled($admin, 'nothing is left over');
 

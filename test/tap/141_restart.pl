@@ -12,7 +12,8 @@ use Time::HiRes qw(time usleep);
 use WlmTest;
 
 my $node = start_node('restart', ['wlm.min_cost = 0', "wlm.database = 'postgres'", 'wlm.sample_rate = 0.5', 'max_worker_processes = 16',
-	'wlm.min_work_mem = 64', 'max_parallel_workers = 8', "shared_preload_libraries = 'pg_stat_statements, pg_wlm, auto_explain'", 'pg_stat_statements.track = all']);
+	'wlm.min_work_mem = 64', 'max_parallel_workers = 8', "shared_preload_libraries = 'pg_stat_statements, pg_wlm, auto_explain'",
+	'pg_stat_statements.track = all']);
 my $admin = session($node, name => 'admin');
 $admin->do($_) for (
 	"SET wlm.mode = 'off'", 'CREATE EXTENSION pg_wlm', 'CREATE EXTENSION pg_stat_statements',
@@ -85,7 +86,8 @@ my @queries = (
 	'SELECT count(*) FROM fact TABLESAMPLE bernoulli (50) REPEATABLE (7)',
 	'SELECT count(*), current_date = now()::date FROM fact');
 my %parallel = ('off' => 'SET max_parallel_workers_per_gather = 0',
-	'on' => 'SET max_parallel_workers_per_gather = 2; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0');
+	'on' => 'SET max_parallel_workers_per_gather = 2; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; '
+		. 'SET min_parallel_table_scan_size = 0');
 
 for my $parallel (sort keys %parallel)
 {
@@ -135,7 +137,8 @@ is_deeply($one->finish->{rows}, $sums, 'in two parts');
 is(restarts($one), 0, '... does not begin again');
 
 $one->do('PREPARE q(int) AS SELECT count(*), sum(id) FROM fact WHERE g < $1');
-is_deeply($one->do('EXECUTE q(500)')->{rows}, $admin->do('SELECT count(*), sum(id) FROM fact WHERE g < 500')->{rows}, "EXECUTE $_") for (1 .. 7);
+my $part = $admin->do('SELECT count(*), sum(id) FROM fact WHERE g < 500')->{rows};
+is_deeply($one->do('EXECUTE q(500)')->{rows}, $part, "EXECUTE $_") for (1 .. 7);
 is(restarts($one), 14, '... begin again');
 
 for my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
@@ -198,7 +201,8 @@ is(restarts($one), 0, 'cursors do not begin again');
 
 # A function that catches our cancel has gone another way than it would: then all is done again.
 $one->do("SET wlm_test.give_way = '1, 50'");
-is($one->value('SELECT swallows(1) FROM empty RIGHT JOIN (VALUES (1)) v(y) ON true'), 'slept', 'a cancel that a function catches changes nothing');
+is($one->value('SELECT swallows(1) FROM empty RIGHT JOIN (VALUES (1)) v(y) ON true'), 'slept',
+	'a cancel that a function catches changes nothing');
 is(restarts($one), 1, '... but that it begins again');
 
 # ---- a thousand times ----
@@ -207,7 +211,8 @@ sub memory
 {
 	return $one->value(q{SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name NOT LIKE '%Cache%' AND name <> 'MessageContext'});
 }
-$one->do($_) for ('RESET wlm_test.give_way', 'BEGIN', 'SET max_parallel_workers_per_gather = 0', $sql, "SET wlm_test.give_way = '3, 0'", $sql, $sql);
+$one->do($_) for ('RESET wlm_test.give_way', 'BEGIN', 'SET max_parallel_workers_per_gather = 0', $sql,
+	"SET wlm_test.give_way = '3, 0'", $sql, $sql);
 my $before = memory();
 $one->do("SET wlm_test.give_way = '1000, 0'");
 is_deeply($one->do($sql)->{rows}, $sums, 'a thousand times from the beginning: right answer');

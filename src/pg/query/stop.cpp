@@ -63,7 +63,10 @@ bool Executes(QueryHandle handle) { return SlotPhase(query_slots[handle]) == Pha
 
 bool OthersCancelled() { return num_signals != signals_before; }
 
-StopReason Requested(const QuerySlot &slot) { return static_cast<StopReason>(pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&slot.stop_requested))); }
+StopReason Requested(const QuerySlot &slot)
+{
+	return static_cast<StopReason>(pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&slot.stop_requested)));
+}
 
 /* Signal handler. */
 void OnSignal(int signal)
