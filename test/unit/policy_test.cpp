@@ -141,8 +141,8 @@ TEST_F(PolicyTest, ShortestFirstWithCreditForWaiting)
 	const Decision running = Arrive({});
 	const Decision a = Arrive({.time_ms = 10000});          /* key 10,000 */
 	now = 1000;
-	const Decision b = Arrive({.time_ms = 1000});           /* key 1,200 */
-	now = 46000;
+	const Decision b = Arrive({.time_ms = 1000});           /* key 1,010 */
+	now = 920000;
 	const Decision c = Arrive({.time_ms = 1000});           /* key 10,200: came later than 10,000 / kWaitCredit after a */
 	EXPECT_EQ(1, View(b).position);
 	EXPECT_EQ(2, View(a).position);
@@ -158,11 +158,11 @@ TEST_F(PolicyTest, UnknownTimeIsTakenForLongAndLongTimesForTheLongest)
 	const Decision running = Arrive({});
 	const Decision unknown = Arrive({.time_ms = 0});        /* 30,000 */
 	const Decision huge = Arrive({.time_ms = 1e12});        /* 60,000 */
-	now = 4000;
+	now = 80000;
 	const Decision before = Arrive({.time_ms = 29000});     /* 29,800 */
-	now = 6000;
+	now = 120000;
 	const Decision after = Arrive({.time_ms = 29000});      /* 30,200 */
-	now = 290000;
+	now = 5800000;
 	const Decision last = Arrive({.time_ms = 3000});        /* 61,000 */
 	EXPECT_EQ((std::vector<QueryHandle>{before.handle, unknown.handle, after.handle, huge.handle, last.handle}),
 		FinishOneByOne(running.handle));

@@ -318,6 +318,25 @@ TEST_F(SimulateTest, FifoKeepsTheOrder)
 		EXPECT_LE(trace[i - 1].arrival_ms + outcome.queue_ms[i - 1], trace[i].arrival_ms + outcome.queue_ms[i] + 1e-6);
 }
 
+/* Under overload too nobody is overtaken by who came much later: the bound of core/decide, seen from outside. */
+TEST_F(SimulateTest, NobodyStarves)
+{
+	policy.max_wait_ms = 1e9;
+	const std::vector<TraceQuery> trace = RandomTrace(17, 3000, 1, 1.5);
+	const Outcome outcome = Run(Scheduler::kWlm, trace);
+	int overtaken = 0;
+	for (size_t i = 0; i < trace.size(); i++) {
+		const double start = trace[i].arrival_ms + outcome.queue_ms[i];
+		for (size_t j = i + 1; j < trace.size(); j++) {
+			if (trace[j].arrival_ms + outcome.queue_ms[j] >= start - 1e-6)
+				continue;
+			overtaken++;
+			ASSERT_LE(trace[j].arrival_ms, trace[i].arrival_ms + trace[i].predicted_ms / kWaitCredit) << i << " by " << j;
+		}
+	}
+	EXPECT_GT(overtaken, 1000);
+}
+
 TEST_F(SimulateTest, MemoryNeverExceededByThoseWhoLook)
 {
 	config.processors = 6;
