@@ -67,6 +67,26 @@ TEST_F(PreemptTest, ALowerOneGivesItsSlotToAHigherOne)
 	EXPECT_TRUE(View(low).restartable);
 }
 
+/* A hop does not ask who needs the slot: the new queue has none. */
+TEST_F(PreemptTest, WhoIsMovedToAFullQueueWaitsThere)
+{
+	config.preemption = false;
+	AddQueue("other", 1);
+	Start();
+	const Decision there = Arrive({.queue = 1});
+	const Decision moved = ArriveRestartable({.time_ms = 10000});
+	ASSERT_TRUE(policy->Move(moved.handle, 1, now));
+	EXPECT_EQ(Preemption::kWaits, policy->Requeue(moved.handle, now));
+	EXPECT_EQ(QueryState::kQueued, View(moved).state);
+	EXPECT_EQ(1, View(moved).queue);
+	EXPECT_EQ(0, policy->Counters(0).slots_used);
+	EXPECT_EQ(1, policy->Counters(1).slots_used);
+	policy->Finish(there.handle, now);
+	EXPECT_EQ(moved.handle, policy->TakeAdmitted());
+	EXPECT_EQ(Preemption::kRefused, policy->Requeue(moved.handle, now));   /* there is room */
+	policy->Finish(moved.handle, now);
+}
+
 TEST_F(PreemptTest, OffOrWithoutLowerOrNotRestartableNobodyIsAsked)
 {
 	for (int i = 0; i < 4; i++) {
