@@ -139,7 +139,9 @@ void PrintPredictions(const std::vector<wlm::TraceQuery> &trace)
 	std::vector<double> errors;
 	double covered = 0;
 	for (size_t i = 0; i < trace.size(); i++) {
-		const wlm::Predicted time = trace[i].predicted_ms > 0 ? wlm::Predicted{trace[i].predicted_ms, trace[i].predicted_upper_ms} : predicted[i];
+		wlm::Predicted time = predicted[i];
+		if (trace[i].predicted_ms > 0)
+			time = {trace[i].predicted_ms, trace[i].predicted_upper_ms};
 		if (!(time.median > 0))
 			continue;
 		const double work = std::max(1.0, trace[i].work_ms);
@@ -148,7 +150,8 @@ void PrintPredictions(const std::vector<wlm::TraceQuery> &trace)
 	}
 	const double known = static_cast<double>(errors.size());
 	const wlm::Distribution q_error = wlm::Describe(errors);
-	std::printf("%zu queries. Predictions, if each ran alone: for %.1f %%, q-error P50 %.2f, P90 %.2f; %.1f %% are at most their upper value.\n\n", trace.size(),
+	std::printf("%zu queries. Predictions, if each ran alone: for %.1f %%, q-error P50 %.2f, P90 %.2f; "
+	            "%.1f %% are at most their upper value.\n\n", trace.size(),
 		100 * known / static_cast<double>(trace.size()), q_error.p50, q_error.p90, known > 0 ? 100 * covered / known : 0);
 }
 
@@ -221,15 +224,18 @@ void PrintTable(const Options &options, const std::vector<wlm::TraceQuery> &reco
 	const wlm::Distribution work = wlm::Describe(works);
 	const double short_ms = options.short_ms > 0 ? options.short_ms : works[works.size() / 4];
 
-	std::printf("\n### Load %.2f of %g processors\n\nWork times %.4g: mean %.2f s, P50 %.2f s, P95 %.2f s; short: under %.2f s. Times in seconds.\n", load,
+	std::printf("\n### Load %.2f of %g processors\n\nWork times %.4g: mean %.2f s, P50 %.2f s, P95 %.2f s; "
+	            "short: under %.2f s. Times in seconds.\n", load,
 		options.processors, factor, work.mean / 1e3, work.p50 / 1e3, work.p95 / 1e3, short_ms / 1e3);
 	PrintPredictions(trace);
 	std::printf("| scheduler | queue mean | P50 | P90 | P99 | max | never waited | latency mean | P50 | P95 | short P95 | slowdown mean | "
 	            "max | running | forced |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
 	for (const Line &line : kLines) {
 		const wlm::SimulationResult r = Simulate(options, trace, line, short_ms);
-		const std::string name = line.scheduler == wlm::Scheduler::kFifo ? "FIFO, " + std::to_string(options.fifo_slots) + " slots" : line.name;
-		std::printf("| %s | %.2f | %.2f | %.2f | %.1f | %.1f | %.1f %% | %.2f | %.2f | %.2f | %.2f | %.2f | %.0f | %.2f | %lld |\n", name.c_str(),
+		const bool fifo = line.scheduler == wlm::Scheduler::kFifo;
+		const std::string name = fifo ? "FIFO, " + std::to_string(options.fifo_slots) + " slots" : line.name;
+		std::printf("| %s | %.2f | %.2f | %.2f | %.1f | %.1f | %.1f %% | %.2f | %.2f | %.2f | %.2f | "
+		            "%.2f | %.0f | %.2f | %lld |\n", name.c_str(),
 			r.queue_ms.mean / 1e3, r.queue_ms.p50 / 1e3, r.queue_ms.p90 / 1e3, r.queue_ms.p99 / 1e3, r.queue_ms.max / 1e3,
 			100 * r.never_waited, r.latency_ms.mean / 1e3, r.latency_ms.p50 / 1e3, r.latency_ms.p95 / 1e3, r.short_latency_ms.p95 / 1e3,
 			r.mean_slowdown, r.max_slowdown, r.mean_running, static_cast<long long>(r.num_forced));

@@ -31,7 +31,8 @@ inline TraceQuery Query(double arrival_ms, double work_ms, int64_t memory_kb = 0
 }
 
 /* Poisson arrivals, log-normal work with a mean of about 1.6 s, predictions wrong by a factor. */
-inline std::vector<TraceQuery> RandomTrace(uint64_t seed, size_t count, double processors, double load, double error = 0.5, int64_t memory_kb = 0)
+inline std::vector<TraceQuery> RandomTrace(uint64_t seed, size_t count, double processors, double load, double error = 0.5,
+                                           int64_t memory_kb = 0)
 {
 	std::mt19937_64 random(seed);
 	std::exponential_distribution<double> gap(1.0 / 100);

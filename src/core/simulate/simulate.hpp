@@ -47,11 +47,12 @@ enum class Scheduler : uint8_t {
 	kUnlimited,     /* everybody starts at once: PostgreSQL without a manager */
 	kWlm,           /* core/decide with predictions as they were */
 	/*
-	 * True durations and memory known, and queries can be suspended at no cost, which no server can: the shortest remaining work runs, as many
-	 * queries as have a whole processor each, and as fit in memory. So mean latency is (nearly: with several processors it is not proven) the least possible.
+	 * True durations and memory known, and queries can be suspended at no cost, which no server can: the shortest remaining
+	 * work runs, as many queries as have a whole processor each, and as fit in memory. So mean latency is the least possible
+	 * (on one processor; nearly so on several).
 	 */
 	kClairvoyant,
-	kShortestFirst, /* the same without suspension: who has started runs to his end. The least that queues can do with perfect predictions */
+	kShortestFirst, /* the same without suspension: who has started runs to his end, as in queues with perfect predictions */
 	kNumSchedulers
 };
 
@@ -126,7 +127,7 @@ struct RecordedRun {
 	double time_ms;             /* execution as recorded, among others; not negative */
 };
 
-/* work[i] = the integral over run i of min(1, processors / running): what it would have taken alone. `order` is scratch of 2 * runs.size(). */
+/* work[i] = the integral over run i of min(1, processors / running): what it takes alone. `order`: 2 * runs.size() of scratch. */
 void WorkFromRecorded(std::span<const RecordedRun> runs, double processors, std::span<double> work, std::span<int64_t> order) noexcept;
 
 /* Sum of work by what `processors` could do from the first arrival to the last; 0 if that is no time. */
