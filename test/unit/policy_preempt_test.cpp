@@ -87,6 +87,26 @@ TEST_F(PreemptTest, WhoIsMovedToAFullQueueWaitsThere)
 	policy->Finish(moved.handle, now);
 }
 
+/* A queue of the pool has no number of its own: only what the pool, or its part of it, cannot hold waits. */
+TEST_F(PreemptTest, WhoIsMovedToAQueueOfThePoolWaitsOnlyIfThatIsFull)
+{
+	config.total_slots = 2;
+	config.queues[0].max_slots = 1;
+	AddQueue("pool", 0);
+	Start();
+	const Decision moved = ArriveRestartable({.time_ms = 10000});
+	ASSERT_TRUE(policy->Move(moved.handle, 1, now));
+	EXPECT_EQ(Preemption::kRefused, policy->Requeue(moved.handle, now));
+	const Decision there = Arrive({.queue = 1});
+	const Decision second = ArriveRestartable({.time_ms = 10000});
+	ASSERT_TRUE(policy->Move(second.handle, 1, now));
+	EXPECT_EQ(Preemption::kWaits, policy->Requeue(second.handle, now));
+	policy->Finish(there.handle, now);
+	EXPECT_EQ(second.handle, policy->TakeAdmitted());
+	policy->Finish(second.handle, now);
+	policy->Finish(moved.handle, now);
+}
+
 TEST_F(PreemptTest, OffOrWithoutLowerOrNotRestartableNobodyIsAsked)
 {
 	for (int i = 0; i < 4; i++) {

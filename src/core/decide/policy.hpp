@@ -437,6 +437,7 @@ class Policy {
 	double WaitedMs(const Entry &entry) const noexcept;
 	int32_t SlotsNeeded(const Entry &entry) const noexcept;
 	bool SlotFree(const Entry &entry) const noexcept;
+	bool OverSlots(const QueueState &queue) const noexcept;
 	bool Paused(const Entry &entry) const noexcept;
 	bool RoomNow(const Entry &entry) const noexcept;
 	int32_t PoolRoom() const noexcept;

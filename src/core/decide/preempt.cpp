@@ -312,9 +312,8 @@ Preemption Policy::Requeue(QueryHandle handle, double now_ms) noexcept
 	if (!InUse(handle) || entries()[handle].state != QueryState::kRunning)
 		return Preemption::kRefused;
 	const Entry &entry = entries()[handle];
-	const QueueCounters &counters = queues_[entry.queue].counters;
 	Unask(handle);
-	if (!MayBeginAgain(entry) || counters.slots_used <= counters.slots)
+	if (!MayBeginAgain(entry) || !OverSlots(queues_[entry.queue]))
 		return Preemption::kRefused;
 	return BeginAgain(handle);
 }

@@ -60,6 +60,14 @@ inline bool Policy::SlotFree(const Entry &entry) const noexcept
 	return queue.counters.slots_used + wanted <= queue.counters.slots;
 }
 
+/* Queries were moved to it, or limits lowered: more of its slots are taken than it may use. */
+inline bool Policy::OverSlots(const QueueState &queue) const noexcept
+{
+	if (queue.automatic != 0)
+		return queue.counters.slots_used > queue.most_slots || automatic_used_ > PoolRoom();
+	return queue.counters.slots_used > queue.counters.slots;
+}
+
 inline bool Policy::Paused(const Entry &entry) const noexcept
 {
 	return queues_[entry.queue].paused != 0;
