@@ -53,13 +53,13 @@ sub rules
 	return in_force(@rules == 1 ? "rule $rules[0][0]" : scalar(@rules) . ' rules');
 }
 
-# What was recorded of a session's statements: "rule action applied", in the order of time.
+# What was recorded of a session's statements: "rule action applied", in the order of names.
 sub recorded
 {
 	my ($session, $columns) = @_;
 	$columns = q{rule || ' ' || action || ' ' || applied} unless defined $columns;
 	$admin->do('SELECT wlm.flush()');
-	my $value = $admin->value("SELECT string_agg($columns, ', ' ORDER BY recorded_at, rule) FROM wlm.rule_action WHERE pid = $session->{pid}");
+	my $value = $admin->value("SELECT string_agg($columns, ', ' ORDER BY rule) FROM wlm.rule_action WHERE pid = $session->{pid}");
 	$admin->do("DELETE FROM wlm.rule_action WHERE pid = $session->{pid}");
 	return defined $value ? $value : '';
 }
@@ -116,7 +116,7 @@ my @parallel = ('SET wlm.reduce_workers = off', 'SET max_parallel_workers_per_ga
 	'SET min_parallel_table_scan_size = 0', 'SET parallel_leader_participation = off');
 $user->do($_) for @parallel;
 for my $case (
-	[ 'scan_row_count > 60000', q{SELECT count(*) FROM t WHERE id % 40000 <> 39999 OR pg_sleep(30) IS NOT NULL} ],
+	[ 'scan_row_count > 30000', q{SELECT count(*) FROM t WHERE id % 40000 <> 39999 OR pg_sleep(30) IS NOT NULL} ],
 	[ 'query_cpu_time > 600', 'SELECT sum(hashtext(repeat(t.pad, 50))) FROM t, generate_series(1, 1000)' ])
 {
 	rules([ 'r', $case->[0], 'abort' ]);

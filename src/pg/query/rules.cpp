@@ -164,11 +164,9 @@ bool HopLocked(QueryHandle handle, const Rule &rule, double now_ms)
 	return true;
 }
 
-/* Whether the rule's action was carried out, or is about to be. */
+/* Whether the rule's action was carried out. */
 bool ActLocked(QueryHandle handle, const Rule &rule, double now_ms)
 {
-	QuerySlot &slot = query_slots[handle];
-
 	switch (rule.action) {
 		case RuleAction::kLog:
 			return true;
@@ -177,18 +175,22 @@ bool ActLocked(QueryHandle handle, const Rule &rule, double now_ms)
 		case RuleAction::kHop:
 			return HopLocked(handle, rule, now_ms);
 		case RuleAction::kAbort:
-			return pg_atomic_read_u32(&slot.stop_requested) == static_cast<uint32>(StopReason::kRule);
+			return false; /* not posted: somebody else's stop came first */
 	}
 	return false;
 }
 
-/* Marks `bits` as done; of their actions the severest is carried out, if `act`. */
+/* Of the actions of `bits` the severest is carried out, if `act`. An abort that is posted is left to the query's end, which knows what came of it. */
 void CarryOutLocked(QueryHandle handle, const RuleSet &rules, uint32 bits, bool act, bool record, double now_ms)
 {
 	QuerySlot &slot = query_slots[handle];
 	const int queue = QueueOf(handle);
 	const int severest = act ? SeverestRule(rules, bits) : -1;
+	const bool posted = pg_atomic_read_u32(&slot.stop_requested) == static_cast<uint32>(StopReason::kRule);
 
+	for (int i = 0; posted && i < rules.num_rules && i < kMaxRules; i++)
+		if (rules.rules[i].action == RuleAction::kAbort)
+			bits &= ~(uint32{1} << i);
 	pg_atomic_fetch_or_u32(&slot.rules_done, bits);
 	for (int i = 0; i < rules.num_rules && i < kMaxRules; i++) {
 		if ((bits >> i & 1) == 0)
@@ -298,8 +300,8 @@ void ApplyRulesWhileQueued(ManagedQuery *query, double waited_ms, double *deadli
 			return;
 		Fire(query, bits, metrics);
 		const int severest = SeverestRule(rules, bits);
-		if (severest >= 0 && rules.rules[severest].action == RuleAction::kAbort)
-			pg_atomic_write_u32(&query_slots[query->handle].stop_requested, static_cast<uint32>(StopReason::kRule));
+		if (severest >= 0 && rules.rules[severest].action == RuleAction::kAbort && PostStop(query, StopReason::kRule))
+			query->watch->acting = severest;
 		CarryOutLocked(query->handle, rules, bits, true, record, now_ms);
 		const QueryView view = policy->View(query->handle);
 		query->experience.queue = static_cast<int16_t>(view.queue);
@@ -307,11 +309,8 @@ void ApplyRulesWhileQueued(ManagedQuery *query, double waited_ms, double *deadli
 		if (view.state == QueryState::kQueued)
 			*deadline_ms = policy->DeadlineMs(query->handle);
 	}
-	const int severest = SeverestRule(rules, bits);
-	if (severest >= 0 && rules.rules[severest].action == RuleAction::kAbort) {
-		pg_atomic_fetch_add_u64(&shared->counters.stopped, 1);
-		RaiseRule(rules.rules[severest], metrics);
-	}
+	if (query->watch->acting >= 0)
+		RaiseRule(rules.rules[query->watch->acting], metrics);
 }
 
 /* ExecutorRun would reset the count anyway; before that it is the one of the run before, which is in returned_rows by now. */
@@ -382,7 +381,7 @@ void FinishRules(ManagedQuery *query)
 		Fire(query, bits, metrics);
 }
 
-/* Of what is still to be done here only the abort has been carried out, if the handler has asked for it. */
+/* Of what is still to be done here only the abort has been carried out, if it came in time. */
 void RecordRulesLocked(ManagedQuery *query, bool record)
 {
 	if (!query->watched)
@@ -394,7 +393,7 @@ void RecordRulesLocked(ManagedQuery *query, bool record)
 	QuerySlot &slot = query_slots[query->handle];
 	const RuleSet &rules = query->watch->rules;
 	const uint32 bits = PendingBits(slot);
-	const int acting = query->watch->acting;
+	const int acting = query->experience.final_state == FinalState::kCancelled ? query->watch->acting : -1;
 	const int queue = QueueOf(query->handle);
 
 	pg_atomic_fetch_or_u32(&slot.rules_done, bits);
