@@ -42,7 +42,7 @@ struct Book {
 	double wait_since = 0;
 	double told_at = 0;
 	double excused_until = 0;   /* the bound on its wait became smaller a moment ago */
-	double allowance = 0;       /* by which clocks went back */
+	double allowance = 0;       /* by which clocks went back: its own poll stands still meanwhile, as its clock does */
 	double policy_waited = 0;   /* as the policy sees it */
 	double policy_since = 0;
 	int64_t memory_kb = 0;      /* wanted */
@@ -245,8 +245,8 @@ class Books {
 			if (book.state == QueryState::kFree)
 				continue;
 			if (book.state == QueryState::kQueued) {
-				const double waited = book.waited + now - book.wait_since;
-				if (waited > max_wait + kWaitSlackMs + book.allowance && now > book.excused_until)
+				const double waited = now - book.wait_since;
+				if (waited > std::max(0.0, max_wait - book.waited) + kWaitSlackMs + book.allowance && now > book.excused_until + book.allowance)
 					Complain("query " + std::to_string(handle) + " waits longer than max_wait: " + std::to_string(waited) + " ms");
 				continue;
 			}
