@@ -317,6 +317,13 @@ class Backends : public World {
 		const double rest = latch.is_set ? 0 : std::clamp(until - Clock(), 1.0, kPollMs) + 1 + (Chance(0.005) ? Skewed(1500) : 0);
 		latch.next_at = now() + 0.001 + rest;
 		latch.sleeps = true;
+		if (Chance(0.001)) {    /* SIGSTOP, swapped out */
+			coverage_.frozen++;
+			latch.sleeps = false;
+			latch.next_at = now() + Skewed(100000);
+			books_.At(session.current.handle).frozen_until = latch.next_at;
+			trace_.Note(now(), "freezes", i, session.current.handle, latch.next_at);
+		}
 	}
 
 	/* The rest of the loop. */
@@ -387,7 +394,8 @@ class Backends : public World {
 		const QueryHandle handle = session.current.handle;
 		if (books_.At(handle).state != QueryState::kRunning)
 			books_.Complain("a process goes on that was not admitted");
-		if (now() - books_.At(handle).told_at > kNoticeSlackMs)
+		const Book &book = books_.At(handle);
+		if (now() - std::max(book.told_at, book.frozen_until) > kNoticeSlackMs)
 			books_.Complain("a process learned too late that it was admitted");
 		SetPhase(handle, session.current.watched ? SimPhase::kRunning : SimPhase::kAdmitted);
 		session.step = session.current.watched ? Step::kRunning : Step::kAdmitted;
@@ -525,6 +533,16 @@ class Backends : public World {
 		Next(i, Skewed(4000));
 	}
 
+	bool SomebodyAbove(Priority priority) const
+	{
+		for (QueryHandle handle = 0; handle < max_queries; handle++) {
+			const QueryView view = policy_->View(handle);
+			if (view.state == QueryState::kQueued && view.priority > priority)
+				return true;
+		}
+		return false;
+	}
+
 	/* StandAside() in restart.cpp. */
 	void StandAside(int i)
 	{
@@ -533,8 +551,11 @@ class Backends : public World {
 		SimSlot &slot = Slot(handle);
 		const bool hop = slot.stop == SimStop::kHop;
 		Book &book = books_.At(handle);
+		const bool needed = policy_->config().preemption && SomebodyAbove(policy_->View(handle).priority);
 		const Preemption outcome = hop ? policy_->Requeue(handle, Reading()) : policy_->GiveWay(handle, Reading());
 		slot.stop = SimStop::kNone;
+		if (!hop && outcome != Preemption::kRefused && !needed)
+			books_.Complain("gave way to nobody");
 		if (outcome == Preemption::kWaits) {
 			session.deadline_ms = policy_->DeadlineMs(handle);
 			slot.admitted = slot.cancel = false;

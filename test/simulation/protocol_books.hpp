@@ -5,7 +5,8 @@
  * promises that they rely on, checked after every event:
  *   - who waits, runs or has returned is what its process believes; it is told
  *     of its admission exactly once per wait;
- *   - every wait ends: max_wait and a little after it began, whoever is dead;
+ *   - every wait ends: max_wait and a little after it began, whoever is dead, as
+ *     long as the process itself or the launcher does anything;
  *   - what a process reserved stays reserved; all together only exceed the
  *     budget, a queue or the pool only its slots, by what was forced;
  *   - no one is overtaken by those who came too late, nor passed without end;
@@ -42,6 +43,7 @@ struct Book {
 	double wait_since = 0;
 	double told_at = 0;
 	double excused_until = 0;   /* the bound on its wait became smaller a moment ago */
+	double frozen_until = 0;    /* its process does nothing until then: only the launcher can end its wait */
 	double allowance = 0;       /* by which clocks went back: its own poll stands still meanwhile, as its clock does */
 	double policy_waited = 0;   /* as the policy sees it */
 	double policy_since = 0;
@@ -71,6 +73,7 @@ class Books {
 	std::string problem;
 	double now = 0;             /* true time */
 	double policy_now = 0;
+	double launcher_since = 0;  /* there has been one; or infinity */
 	bool over_limits = false;   /* this event may put more into slots than there are: resumed, moved, evicted */
 	bool raised = false;        /* ... or into the budget */
 	bool may_be_later = false;  /* now or later can hold somebody back */
@@ -245,6 +248,8 @@ class Books {
 			if (book.state == QueryState::kFree)
 				continue;
 			if (book.state == QueryState::kQueued) {
+				if (now < book.frozen_until + kWaitSlackMs && now < launcher_since + kWaitSlackMs)
+					continue;
 				const double waited = now - book.wait_since;
 				if (waited > std::max(0.0, max_wait - book.waited) + kWaitSlackMs + book.allowance && now > book.excused_until + book.allowance)
 					Complain("query " + std::to_string(handle) + " waits longer than max_wait: " + std::to_string(waited) + " ms");

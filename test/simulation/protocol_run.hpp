@@ -87,6 +87,7 @@ class ProtocolRun : public Backends {
 		trace_.Note(now(), "the launcher dies", -1, kNoQuery, for_ms);
 		coverage_.launcher_deaths++;
 		launcher_alive_ = false;
+		books_.launcher_since = std::numeric_limits<double>::infinity();
 		launcher_step_ = 0;
 		launcher_at_ = now() + for_ms;
 	}
@@ -96,6 +97,7 @@ class ProtocolRun : public Backends {
 	{
 		if (!launcher_alive_) {
 			launcher_alive_ = true;
+			books_.launcher_since = now();
 			for (SimSlot &slot : slots_)
 				slot.seen = 0;
 			Configure(Chance(0.7) ? policy_->config() : NextConfig());       /* a reload while it was not there */

@@ -42,7 +42,7 @@ struct ProtocolCoverage {
 		cancelled = 0, timed_out = 0, rejected = 0, table_full = 0, forced = 0, forced_by_deadline = 0, forced_by_launcher = 0,
 		forced_itself = 0, express = 0, superusers = 0, maintenance = 0, taken_back = 0, resumed = 0, grown = 0, grow_refused = 0, reserved = 0,
 		asked = 0, gave_way = 0, went_on = 0, refused = 0, hops = 0, launcher_deaths = 0, ticks = 0, configured = 0, moved = 0,
-		priorities = 0, cancel_requests = 0, jumps_forward = 0, jumps_back = 0, stray_readings = 0, not_a_time = 0, stalls = 0, absurd = 0,
+		priorities = 0, cancel_requests = 0, jumps_forward = 0, jumps_back = 0, stray_readings = 0, not_a_time = 0, stalls = 0, frozen = 0, absurd = 0,
 		paused_waits = 0, orphan_waits = 0, order_checks = 0, overtakings = 0, conservation_checks = 0, standing_still_checks = 0;
 	std::array<uint64_t, kNumSteps> deaths{};
 
@@ -58,7 +58,7 @@ struct ProtocolCoverage {
 			{"refused", refused}, {"hops", hops}, {"launcher deaths", launcher_deaths}, {"ticks", ticks}, {"configured", configured},
 			{"moved", moved}, {"priorities changed", priorities}, {"cancels asked for", cancel_requests},
 			{"clock jumps forward", jumps_forward}, {"back", jumps_back}, {"stray readings", stray_readings}, {"not a time", not_a_time},
-			{"stalls", stalls}, {"absurd requests", absurd}, {"waits ended in paused queues", paused_waits},
+			{"stalls", stalls}, {"frozen processes", frozen}, {"absurd requests", absurd}, {"waits ended in paused queues", paused_waits},
 			{"waits ended without a launcher", orphan_waits}, {"comparisons of order", order_checks}, {"overtakings", overtakings},
 			{"checks of work conservation", conservation_checks}, {"of standing still", standing_still_checks}};
 		for (size_t step = 0; step < kNumSteps; step++)

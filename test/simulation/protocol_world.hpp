@@ -131,7 +131,7 @@ class World : protected Random {
 	{
 		trace_.Note(now(), what, session, handle, value);
 		const bool tick = what == kTickName;
-		bool dead = Chance(0.01);
+		const bool dead = Chance(0.01);
 		for (QueryHandle admitted = policy_->TakeAdmitted(); admitted != kNoQuery; admitted = policy_->TakeAdmitted()) {
 			trace_.Note(now(), "  admitted", Slot(admitted).session, admitted, 0);
 			if (Slot(admitted).admitted)
@@ -143,6 +143,8 @@ class World : protected Random {
 		}
 		for (QueryHandle victim = policy_->TakeVictim(); victim != kNoQuery; victim = policy_->TakeVictim()) {
 			trace_.Note(now(), "  asked to give way", Slot(victim).session, victim, 0);
+			if (!policy_->config().preemption)
+				books_.Complain("one was asked to give way although nobody may be");
 			if (Slot(victim).session < 0 || books_.At(victim).state != QueryState::kRunning)
 				books_.Complain("one that does not run was asked to give way");
 			coverage_.asked++;
@@ -158,8 +160,6 @@ class World : protected Random {
 		woken_.clear();
 		coverage_.events++;
 		books_.Check();
-		if (books_.problem.empty() && policy_->num_active() < 0)
-			books_.Complain("fewer than none");
 	}
 
 	static constexpr const char *kTickName = "tick";
