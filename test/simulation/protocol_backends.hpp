@@ -566,8 +566,14 @@ class Backends : public World {
 			book.reserved_kb = 0;
 			books_.Start(handle, false);
 			coverage_.went_on++;
-		} else
+		} else {
 			coverage_.refused++;
+			if (Chance(0.2)) {      /* what its phases that have ended had given back */
+				book.reserved_kb += static_cast<int64_t>(Skewed(1000));
+				books_.raised = true;
+				policy_->Reserve(handle, book.reserved_kb, Reading());
+			}
+		}
 		Unlock(hop ? "hops" : "gives way", i, handle, static_cast<double>(outcome));
 		session.checked_ms = Clock();
 		session.step = outcome == Preemption::kWaits ? Step::kAside : Step::kRunning;

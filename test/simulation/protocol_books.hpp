@@ -31,6 +31,7 @@ namespace wlm::test {
  */
 inline constexpr double kWaitSlackMs = 6000;
 inline constexpr double kNoticeSlackMs = 3000;
+inline constexpr double kLongestLaterMs = 15000;
 
 struct Book {
 	QueryState state = QueryState::kFree;
@@ -43,6 +44,7 @@ struct Book {
 	double wait_since = 0;
 	double told_at = 0;
 	double excused_until = 0;   /* the bound on its wait became smaller a moment ago */
+	double later_since = 0;     /* held back by now or later since; 0 = not yet */
 	double frozen_until = 0;    /* its process does nothing until then: only the launcher can end its wait */
 	double allowance = 0;       /* by which clocks went back: its own poll stands still meanwhile, as its clock does */
 	double policy_waited = 0;   /* as the policy sees it */
@@ -99,6 +101,7 @@ class Books {
 		book.policy_since = policy_now;
 		book.excused_until = now;
 		book.overtaken = 0;
+		book.later_since = 0;
 		book.reserved_kb = 0;
 		coverage_.waits++;
 	}
@@ -375,6 +378,16 @@ class Books {
 			reserved_kb_ + demand + others + 1 < config.budget_kb - Share(config.express_share) - unavailable_kb;
 	}
 
+	/* No longer than kMaxLaterMs and a tick after its turn came. */
+	void CheckLater(Book &book)
+	{
+		coverage_.later++;
+		if (book.later_since == 0)
+			book.later_since = now;
+		if (now - std::max(book.later_since, launcher_since) > kLongestLaterMs + book.allowance)
+			Complain("held back for too long");
+	}
+
 	/* The first of each queue and level. */
 	void CheckWork()
 	{
@@ -400,11 +413,15 @@ class Books {
 			coverage_.standing_still_checks++;
 			if (still)
 				Complain("the server stands still");
-			if (held_back || may_be_later)
+			if (held_back)
 				continue;
 			coverage_.conservation_checks++;
-			if ((view.priority == Priority::kCritical || SlotSurely(view, At(head).slots)) && MemorySurely(view, At(head).memory_kb))
+			if ((view.priority != Priority::kCritical && !SlotSurely(view, At(head).slots)) || !MemorySurely(view, At(head).memory_kb))
+				continue;
+			if (!may_be_later || view.reason != WaitReason::kLater)
 				Complain("query " + std::to_string(head) + " waits for what is free");
+			else
+				CheckLater(At(head));
 		}
 	}
 };

@@ -128,6 +128,9 @@ class ProtocolRun : public Backends {
 			Guard();
 			break;
 		case 4:
+			LendWhileWaitingForLocks();
+			break;
+		case 5:
 			for (const ObservedEnd &end : ends_)
 				policy_->ObserveEnd(end);
 			ends_.clear();
@@ -175,6 +178,24 @@ class ProtocolRun : public Backends {
 		}
 		policy_->Force(handle, Reading());
 		Unlock("forces a blocker", -1, handle);
+	}
+
+	/* What an index build has reserved, while it waits for its table. */
+	void LendWhileWaitingForLocks()
+	{
+		for (QueryHandle handle = 0; handle < max_queries; handle++) {
+			const QueryView view = policy_->View(handle);
+			Book &book = books_.At(handle);
+			if (view.state != QueryState::kRunning || view.lane != Lane::kMaintenance || Chance(0.5))
+				continue;
+			if (view.reserved_kb > 0) {
+				policy_->Reserve(handle, 0, Reading());
+				book.reserved_kb = 0;
+				coverage_.lent++;
+			} else
+				book.reserved_kb += policy_->Grow(handle, book.memory_kb, book.memory_kb, Reading());
+		}
+		Unlock("lends", -1, kNoQuery);
 	}
 
 	void Guard()

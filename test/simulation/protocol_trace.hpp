@@ -34,32 +34,39 @@ enum class Step : uint8_t {
 	kNumSteps,
 };
 inline constexpr size_t kNumSteps = static_cast<size_t>(Step::kNumSteps);
-inline constexpr const char *kStepNames[kNumSteps] = {"idle", "queued", "marked", "admitted", "taken back", "running", "asked", "stopping",
-	"aside", "queued again", "with a cursor", "failed"};
+inline constexpr const char *kStepNames[kNumSteps] = {"idle", "queued", "marked", "admitted", "taken back", "running", "asked",
+	"stopping", "aside", "queued again", "with a cursor", "failed"};
 
 struct ProtocolCoverage {
-	uint64_t events = 0, runs = 0, arrivals = 0, executed = 0, waits = 0, woken = 0, polled = 0, lost_wakeups = 0, dead_wakers = 0,
-		cancelled = 0, timed_out = 0, rejected = 0, table_full = 0, forced = 0, forced_by_deadline = 0, forced_by_launcher = 0,
-		forced_itself = 0, express = 0, superusers = 0, maintenance = 0, taken_back = 0, resumed = 0, grown = 0, grow_refused = 0, reserved = 0,
-		asked = 0, gave_way = 0, went_on = 0, refused = 0, hops = 0, launcher_deaths = 0, ticks = 0, configured = 0, moved = 0,
-		priorities = 0, cancel_requests = 0, jumps_forward = 0, jumps_back = 0, stray_readings = 0, not_a_time = 0, stalls = 0, frozen = 0, absurd = 0,
-		paused_waits = 0, orphan_waits = 0, order_checks = 0, overtakings = 0, conservation_checks = 0, standing_still_checks = 0;
+	uint64_t events = 0, runs = 0, arrivals = 0, executed = 0, waits = 0, woken = 0, polled = 0, lost_wakeups = 0,
+		dead_wakers = 0, cancelled = 0, timed_out = 0, rejected = 0, table_full = 0, forced = 0,
+		forced_by_deadline = 0, forced_by_launcher = 0, forced_itself = 0, express = 0, superusers = 0,
+		maintenance = 0, taken_back = 0, resumed = 0, grown = 0, grow_refused = 0, reserved = 0, lent = 0, asked = 0,
+		gave_way = 0, went_on = 0, refused = 0, hops = 0, launcher_deaths = 0, ticks = 0, configured = 0, moved = 0,
+		priorities = 0, cancel_requests = 0, jumps_forward = 0, jumps_back = 0, stray_readings = 0, not_a_time = 0,
+		stalls = 0, frozen = 0, absurd = 0, paused_waits = 0, orphan_waits = 0, order_checks = 0, overtakings = 0,
+		later = 0, conservation_checks = 0, standing_still_checks = 0;
 	std::array<uint64_t, kNumSteps> deaths{};
 
 	std::vector<std::pair<std::string, uint64_t>> Named() const
 	{
-		std::vector<std::pair<std::string, uint64_t>> all = {{"arrivals", arrivals}, {"executed", executed}, {"waits", waits},
-			{"woken", woken}, {"found out by polling", polled}, {"lost wake-ups", lost_wakeups}, {"dead wakers", dead_wakers},
-			{"cancelled", cancelled}, {"timed out", timed_out}, {"rejected", rejected}, {"table full", table_full}, {"forced", forced},
-			{"forced by their deadline", forced_by_deadline}, {"forced by the launcher", forced_by_launcher},
-			{"forced themselves", forced_itself}, {"express", express}, {"superusers", superusers}, {"maintenance", maintenance},
+		std::vector<std::pair<std::string, uint64_t>> all = {
+			{"arrivals", arrivals}, {"executed", executed}, {"waits", waits}, {"woken", woken},
+			{"found out by polling", polled}, {"lost wake-ups", lost_wakeups}, {"dead wakers", dead_wakers},
+			{"cancelled", cancelled}, {"timed out", timed_out}, {"rejected", rejected}, {"table full", table_full},
+			{"forced", forced}, {"forced by their deadline", forced_by_deadline},
+			{"forced by the launcher", forced_by_launcher}, {"forced themselves", forced_itself},
+			{"express", express}, {"superusers", superusers}, {"maintenance", maintenance},
 			{"slots taken back", taken_back}, {"resumed", resumed}, {"grown", grown}, {"not grown", grow_refused},
-			{"reservations changed", reserved}, {"asked to give way", asked}, {"gave way", gave_way}, {"went on at once", went_on},
-			{"refused", refused}, {"hops", hops}, {"launcher deaths", launcher_deaths}, {"ticks", ticks}, {"configured", configured},
+			{"reservations changed", reserved}, {"lent while they wait for locks", lent},
+			{"asked to give way", asked}, {"gave way", gave_way}, {"went on at once", went_on}, {"refused", refused},
+			{"hops", hops}, {"launcher deaths", launcher_deaths}, {"ticks", ticks}, {"configured", configured},
 			{"moved", moved}, {"priorities changed", priorities}, {"cancels asked for", cancel_requests},
-			{"clock jumps forward", jumps_forward}, {"back", jumps_back}, {"stray readings", stray_readings}, {"not a time", not_a_time},
-			{"stalls", stalls}, {"frozen processes", frozen}, {"absurd requests", absurd}, {"waits ended in paused queues", paused_waits},
-			{"waits ended without a launcher", orphan_waits}, {"comparisons of order", order_checks}, {"overtakings", overtakings},
+			{"clock jumps forward", jumps_forward}, {"back", jumps_back}, {"stray readings", stray_readings},
+			{"not a time", not_a_time}, {"stalls", stalls}, {"frozen processes", frozen},
+			{"absurd requests", absurd}, {"waits ended in paused queues", paused_waits},
+			{"waits ended without a launcher", orphan_waits}, {"comparisons of order", order_checks},
+			{"overtakings", overtakings}, {"held back for later", later},
 			{"checks of work conservation", conservation_checks}, {"of standing still", standing_still_checks}};
 		for (size_t step = 0; step < kNumSteps; step++)
 			all.emplace_back(std::string("deaths ") + kStepNames[step], deaths[step]);
