@@ -254,7 +254,8 @@ class Books {
 				if (now < book.frozen_until + kWaitSlackMs && now < launcher_since + kWaitSlackMs)
 					continue;
 				const double waited = now - book.wait_since;
-				if (waited > std::max(0.0, max_wait - book.waited) + kWaitSlackMs + book.allowance && now > book.excused_until + book.allowance)
+				const double most = std::max(0.0, max_wait - book.waited) + kWaitSlackMs + book.allowance;
+				if (waited > most && now > book.excused_until + book.allowance)
 					Complain("query " + std::to_string(handle) + " waits longer than max_wait: " + std::to_string(waited) + " ms");
 				continue;
 			}

@@ -135,7 +135,7 @@ class ProtocolRun : public Backends {
 				policy_->ObserveEnd(end);
 			ends_.clear();
 			if (Chance(0.05))
-				policy_->ObserveEnd({.time_ms = std::numeric_limits<double>::quiet_NaN(), .queue_ms = -1, .lane = Lane::kExpress, .evicted = true});
+				policy_->ObserveEnd({std::numeric_limits<double>::quiet_NaN(), -1, Lane::kExpress, true});
 			Unlock("learns", -1, kNoQuery);
 			break;
 		default:

@@ -45,7 +45,8 @@ TEST(ProtocolTest, AMillionEventsWithFaults)
 	}
 	for (const auto &[what, count] : coverage.Named())
 		std::printf("%llu %s, ", static_cast<unsigned long long>(count), what.c_str());
-	std::printf("%llu events, %llu runs\n", static_cast<unsigned long long>(coverage.events), static_cast<unsigned long long>(coverage.runs));
+	std::printf("%llu events, %llu runs\n", static_cast<unsigned long long>(coverage.events),
+		static_cast<unsigned long long>(coverage.runs));
 	if (num_events >= 1000000) {
 		/* A fault that never happened proves nothing. */
 		for (const auto &[what, count] : coverage.Named())

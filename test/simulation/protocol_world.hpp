@@ -46,8 +46,7 @@ class World : protected Random {
 	World(uint64_t seed, bool crowd, ProtocolCoverage *coverage)
 		: Random(seed), num_sessions(static_cast<int>(crowd ? 150 : 1 + Below(48))),
 		  max_queries(static_cast<int32_t>(Chance(0.2) ? 1 + Below(20) : static_cast<uint64_t>(num_sessions) * 3 / 2 + Below(10))),
-		  coverage_(*coverage),
-		  words_(Policy::BytesNeeded(max_queries) / 8),
+		  coverage_(*coverage), words_(Policy::BytesNeeded(max_queries) / 8),
 		  policy_(Policy::Init(std::as_writable_bytes(std::span(words_)), max_queries, NextConfig())), books_(policy_, coverage),
 		  slots_(static_cast<size_t>(max_queries)), latches_(static_cast<size_t>(num_sessions))
 	{
