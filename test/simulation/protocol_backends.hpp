@@ -187,7 +187,8 @@ class Backends : public Waiting {
 		slot.stop = SimStop::kNone;
 		slot.cancel = false;
 		slot.admitted = decision.verdict == Verdict::kAdmitted;
-		session.current = Statement{handle, 0.2 * std::min(book.time, 30000.0) + Skewed(5000), Chance(0.6), false};
+		const double rest_ms = Chance(0.05) ? 20000 + Skewed(300000) : 0.2 * std::min(book.time, 30000.0) + Skewed(5000);
+		session.current = Statement{handle, rest_ms, Chance(0.6), false};
 		if (decision.verdict == Verdict::kQueued) {
 			if (!request.may_wait)
 				books_.Complain("a query waits that may not");

@@ -54,6 +54,7 @@ struct Book {
 	int32_t slots = 0;
 	int overtaken = 0;
 	bool moved = false;
+	bool unaware = false;       /* admitted, and its process does not know yet */
 };
 
 /* Who started in this event. */
@@ -133,6 +134,7 @@ class Books {
 		const Book &book = At(handle);
 		const double waited = book.policy_waited + policy_now - book.policy_since;
 		Start(handle, !(tick && waited + 1 >= policy_->config().max_wait_ms));
+		At(handle).unaware = true;
 	}
 
 	/* Others have from now on less time to wait, or more. */
@@ -259,6 +261,8 @@ class Books {
 					Complain("query " + std::to_string(handle) + " waits longer than max_wait: " + std::to_string(waited) + " ms");
 				continue;
 			}
+			if (book.unaware && now - std::max(book.told_at, book.frozen_until) > kNoticeSlackMs)
+				Complain("query " + std::to_string(handle) + " was admitted, but its process does not learn it");
 			if (view.reserved_kb != book.reserved_kb)
 				Complain("what query " + std::to_string(handle) + " had reserved was changed");
 			used_[view.queue] += view.held;

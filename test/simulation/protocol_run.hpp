@@ -207,8 +207,8 @@ class ProtocolRun : public Backends {
 			policy_->SetPressure(books_.pressure, books_.unavailable_kb, Reading());
 			Unlock("sees pressure", -1, kNoQuery, static_cast<double>(books_.pressure));
 		}
-		if (Chance(0.05)) {
-			interference_known_ = Chance(0.3);
+		if (Chance(0.02)) {
+			interference_known_ = Chance(0.6);
 			policy_->SetInterference({static_cast<float>(Skewed(3)), static_cast<float>(Skewed(8)), interference_known_});
 			SeeWhetherLater();
 			policy_->SetPressure(books_.pressure, books_.unavailable_kb, Reading());
@@ -283,6 +283,7 @@ class ProtocolRun : public Backends {
 			coverage_.moved++;
 			books_.over_limits = true;
 			books_.At(handle).moved = true;
+			books_.At(handle).later_since = 0;      /* there its turn has not come yet */
 			if (hop && Slot(handle).phase == SimPhase::kRunning && Slot(handle).stop == SimStop::kNone)
 				Slot(handle).stop = SimStop::kHop;
 		}

@@ -191,7 +191,8 @@ class Waiting : public World {
 		const QueryHandle handle = session.current.handle;
 		if (books_.At(handle).state != QueryState::kRunning)
 			books_.Complain("a process goes on that was not admitted");
-		const Book &book = books_.At(handle);
+		Book &book = books_.At(handle);
+		book.unaware = false;
 		if (now() - std::max(book.told_at, book.frozen_until) > kNoticeSlackMs)
 			books_.Complain("a process learned too late that it was admitted");
 		SetPhase(handle, session.current.watched ? SimPhase::kRunning : SimPhase::kAdmitted);
