@@ -218,9 +218,9 @@ bool HasEnded(BackgroundWorkerHandle **worker)
 	return true;
 }
 
-uint32 TasksToDo(const Launcher &launcher, double now_ms)
+/* requested: the generation of the configuration that is wanted now. */
+uint32 TasksToDo(const Launcher &launcher, uint32 requested, double now_ms)
 {
-	const uint32 requested = pg_atomic_read_u32(&shared->workload_requested);
 	uint64 pending;
 	uint32 tasks = 0;
 
@@ -232,9 +232,9 @@ uint32 TasksToDo(const Launcher &launcher, double now_ms)
 	const uint64 capacity = ring->capacity;
 	LWLockRelease(shared->state_lock);
 
-	const bool changed = requested != pg_atomic_read_u32(&shared->workload_generation) && requested != launcher.loading;
 	const bool flush = pg_atomic_read_u32(&shared->flush_requested) != pg_atomic_read_u32(&shared->flush_done);
 	const bool may_retry = now_ms - launcher.worker_started_ms >= kRetryMs;
+	const bool changed = requested != pg_atomic_read_u32(&shared->workload_generation) && (requested != launcher.loading || may_retry);
 
 	if (changed || ((!available || problem) && may_retry))
 		tasks |= kLoadWorkload;
@@ -290,14 +290,17 @@ void StartWorker(Launcher *launcher, bool standby)
 	/* It may have begun before the settings were read again that this process knows, and applied older ones after it. */
 	if (had_worker)
 		ConfigurePolicy();
-	const uint32 tasks = standby ? TasksOnStandby(*launcher, now_ms) : TasksToDo(*launcher, now_ms);
+	/* Read once: what is requested from here on is for the next worker, whatever this one is started for. */
+	const uint32 requested = pg_atomic_read_u32(&shared->workload_requested);
+	const uint32 tasks = standby ? TasksOnStandby(*launcher, now_ms) : TasksToDo(*launcher, requested, now_ms);
 	if (tasks == 0)
 		return;
 
 	if (!Register("pg_wlm worker", tasks, &launcher->worker))
 		return;
 	launcher->worker_started_ms = now_ms;
-	launcher->loading = pg_atomic_read_u32(&shared->workload_requested);
+	if ((tasks & kLoadWorkload) != 0)
+		launcher->loading = requested;
 	if ((tasks & kWriteHistory) != 0)
 		launcher->history_written_ms = now_ms;
 }
