@@ -42,7 +42,7 @@ class Backends : public Waiting {
 		/* Unlikely steps are short, so that death must be more likely there. */
 		const Step step = StepOf(session);
 		const bool rare = step != Step::kIdle && step != Step::kQueued && step != Step::kRunning && step != Step::kCursor;
-		if (Chance(rare ? 0.03 : 0.002)) {
+		if (!MustStart() && Chance(rare ? 0.03 : 0.002)) {
 			Die(i);
 			return;
 		}
@@ -118,7 +118,7 @@ class Backends : public Waiting {
 		QueryRequest request{};
 		request.queue = static_cast<int32_t>(Below(num_targets_));
 		request.priority = static_cast<Priority>(Chance(0.02) ? 5 : Below(num_levels_));
-		request.may_wait = !open || Chance(0.5);
+		request.may_wait = !open && Chance(0.97);  /* MayWait(): else those who hold and wait could wait for each other */
 		request.slots = Chance(0.85) ? 1 : static_cast<int32_t>(1 + Below(6));
 		request.time_ms = Chance(0.1) ? 0 : Skewed(100000);
 		request.time_upper_ms = Chance(0.3) ? 0 : request.time_ms * 2;
@@ -257,6 +257,8 @@ class Backends : public Waiting {
 			slot.stop = SimStop::kNone;
 		}
 		const double stretch = Skewed(3000);
+		if (closing_)
+			current.rest_ms = std::min(current.rest_ms, 3000.0);
 		current.rest_ms -= stretch;
 		switch (current.rest_ms <= 0 ? 20 : Below(20)) {
 		case 0:

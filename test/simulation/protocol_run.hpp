@@ -3,7 +3,7 @@
  *
  * One run: backends, a launcher that dies and comes back, an administrator and
  * an unreliable clock; afterwards everybody leaves, whether there is a launcher
- * or not.
+ * or not. In patient runs nobody is forced by then: all start in their turn.
  */
 #pragma once
 
@@ -32,6 +32,8 @@ class ProtocolRun : public Backends {
 		admin_at_ = clock_at_ = std::numeric_limits<double>::infinity();
 		if (Chance(0.5))
 			KillLauncher(std::numeric_limits<double>::infinity());
+		if (patient)
+			OpenQueues();
 		const double latest = now() + kLongestEndMs;
 		while (books_.problem.empty() && !AllGone()) {
 			if (now() > latest)
@@ -44,7 +46,7 @@ class ProtocolRun : public Backends {
 	}
 
   private:
-	static constexpr double kLongestEndMs = 3600e3;     /* waits of two minutes, executions of some more, seven cursors */
+	static constexpr double kLongestEndMs = 3600e3;     /* waits of five minutes, seven cursors; or one after the other */
 
 	bool crowd_;
 	double launcher_at_;
@@ -78,6 +80,18 @@ class ProtocolRun : public Backends {
 			JumpClock();
 			clock_at_ = now() + Skewed(200000);
 		}
+	}
+
+	/* Whoever waits then starts when others have left, without being forced. */
+	void OpenQueues()
+	{
+		PolicyConfig config = policy_->config();
+		for (QueueLimits &limits : config.queues) {
+			limits.intake = Intake::kOpen;
+			limits.queue_timeout_ms = 0;
+		}
+		coverage_.patient_runs++;
+		Configure(config);
 	}
 
 	QueryHandle Somebody() { return static_cast<QueryHandle>(Below(static_cast<uint64_t>(max_queries))); }

@@ -38,7 +38,7 @@ inline constexpr const char *kStepNames[kNumSteps] = {"idle", "queued", "marked"
 	"stopping", "aside", "queued again", "with a cursor", "failed"};
 
 struct ProtocolCoverage {
-	uint64_t events = 0, runs = 0, arrivals = 0, executed = 0, waits = 0, woken = 0, polled = 0, lost_wakeups = 0,
+	uint64_t events = 0, runs = 0, patient_runs = 0, arrivals = 0, executed = 0, waits = 0, woken = 0, polled = 0, lost_wakeups = 0,
 		dead_wakers = 0, cancelled = 0, timed_out = 0, rejected = 0, table_full = 0, forced = 0,
 		forced_by_deadline = 0, forced_by_launcher = 0, forced_itself = 0, express = 0, superusers = 0,
 		maintenance = 0, taken_back = 0, resumed = 0, grown = 0, grow_refused = 0, reserved = 0, lent = 0, asked = 0,
@@ -51,7 +51,7 @@ struct ProtocolCoverage {
 	std::vector<std::pair<std::string, uint64_t>> Named() const
 	{
 		std::vector<std::pair<std::string, uint64_t>> all = {
-			{"arrivals", arrivals}, {"executed", executed}, {"waits", waits}, {"woken", woken},
+			{"patient runs", patient_runs}, {"arrivals", arrivals}, {"executed", executed}, {"waits", waits}, {"woken", woken},
 			{"found out by polling", polled}, {"lost wake-ups", lost_wakeups}, {"dead wakers", dead_wakers},
 			{"cancelled", cancelled}, {"timed out", timed_out}, {"rejected", rejected}, {"table full", table_full},
 			{"forced", forced}, {"forced by their deadline", forced_by_deadline},

@@ -54,6 +54,9 @@ class Waiting : public World {
 		LatchOf(session).next_at = now() + 0.001 + in_ms;
 	}
 
+	/* Nothing else may end its wait. */
+	bool MustStart() const { return closing_ && patient; }
+
 	void Rest(int i)
 	{
 		At(i).step = Step::kIdle;
@@ -130,7 +133,7 @@ class Waiting : public World {
 		const QueryHandle handle = session.current.handle;
 		const bool woken = LatchOf(i).is_set;
 		LatchOf(i).is_set = false;
-		if (Chance(0.002)) {    /* CHECK_FOR_INTERRUPTS() */
+		if (Chance(0.002) && !MustStart()) {    /* CHECK_FOR_INTERRUPTS() */
 			Release(i, handle, "is cancelled while it waits");
 			Rest(i);
 			return;

@@ -44,7 +44,7 @@ struct Latch {
 class World : protected Random {
   public:
 	World(uint64_t seed, bool crowd, ProtocolCoverage *coverage)
-		: Random(seed), num_sessions(static_cast<int>(crowd ? 150 : 1 + Below(48))),
+		: Random(seed), patient(!crowd && seed % 8 == 3), num_sessions(static_cast<int>(crowd ? 150 : 1 + Below(48))),
 		  max_queries(static_cast<int32_t>(Chance(0.2) ? 1 + Below(20) : static_cast<uint64_t>(num_sessions) * 3 / 2 + Below(10))),
 		  coverage_(*coverage), words_(Policy::BytesNeeded(max_queries) / 8),
 		  policy_(Policy::Init(std::as_writable_bytes(std::span(words_)), max_queries, NextConfig())), books_(policy_, coverage),
@@ -54,6 +54,7 @@ class World : protected Random {
 		policy_->Tick(Reading(), Saturation::Cpu(0.5));
 	}
 
+	const bool patient;         /* max_wait is no bound: whoever waits must start in his turn */
 	const int num_sessions;
 	const int32_t max_queries;  /* a table that is large enough, or not */
 
@@ -64,6 +65,8 @@ class World : protected Random {
 	{
 		PolicyConfig config = RandomConfig(false);
 		config.max_wait_ms = Chance(0.05) ? 0 : Chance(0.5) ? 200 + Skewed(30000) : 20000 + Skewed(300000);
+		if (patient)
+			config.max_wait_ms = 1e9;
 		return config;
 	}
 
