@@ -88,6 +88,11 @@ CREATE TABLE wlm.user_priority (
 );
 COMMENT ON TABLE wlm.user_priority IS 'priorities of roles, over those of queues; wlm.change_user_priority() writes it';
 
+-- Who changes the configuration does it one at a time. Not an advisory lock, which everybody may hold for ever, nor a lock on
+-- the tables themselves, which two who have changed rows already could only wait for from each other.
+CREATE TABLE wlm.configuration_lock ();
+COMMENT ON TABLE wlm.configuration_lock IS 'empty: locked by whoever changes queues or rules';
+
 --
 -- What happened: written by a worker, bounded by wlm.history_rows and wlm.history_days
 --
@@ -237,7 +242,7 @@ DECLARE
 	slot_shares numeric;
 BEGIN
 	-- One at a time: what is counted below must include what another session is about to commit.
-	PERFORM pg_advisory_xact_lock(hashtext('pg_wlm.queue'));
+	LOCK TABLE wlm.configuration_lock IN EXCLUSIVE MODE;
 	SELECT count(*) FILTER (WHERE q.name <> 'default'), coalesce(sum(q.memory_share::numeric), 0),
 		coalesce(sum(q.slot_share::numeric) FILTER (WHERE q.max_slots IS NULL), 0)
 	INTO queues, shares, slot_shares
@@ -687,7 +692,7 @@ CREATE FUNCTION wlm.check_rules() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM pg_advisory_xact_lock(hashtext('pg_wlm.queue'));
+	LOCK TABLE wlm.configuration_lock IN EXCLUSIVE MODE;
 	IF (SELECT count(*) FROM wlm.rule r WHERE r.enabled) > 25 THEN
 		RAISE EXCEPTION 'too many rules' USING
 			ERRCODE = 'program_limit_exceeded',
@@ -707,7 +712,7 @@ DECLARE
 	rule_name name;
 	missing name;
 BEGIN
-	PERFORM pg_advisory_xact_lock(hashtext('pg_wlm.queue'));
+	LOCK TABLE wlm.configuration_lock IN EXCLUSIVE MODE;
 	FOR rule_name, missing IN
 		SELECT t.name, g.name
 		FROM gone g JOIN wlm.rule t ON t.queue = g.name OR t.action = 'hop' AND t.action_value = g.name
@@ -881,7 +886,7 @@ DECLARE
 BEGIN
 	PERFORM wlm.require_configured_database('create_rule');
 	-- A queue that somebody is about to drop is seen as gone.
-	PERFORM pg_advisory_xact_lock(hashtext('pg_wlm.queue'));
+	LOCK TABLE wlm.configuration_lock IN EXCLUSIVE MODE;
 	r.name := create_rule.name;
 	r.ordinal := coalesce(create_rule.ordinal, (SELECT coalesce(max(t.ordinal), 0) + 1 FROM wlm.rule t));
 	r.queue := create_rule.queue;
@@ -917,7 +922,7 @@ DECLARE
 	r wlm.rule;
 BEGIN
 	PERFORM wlm.require_configured_database('alter_rule');
-	PERFORM pg_advisory_xact_lock(hashtext('pg_wlm.queue'));
+	LOCK TABLE wlm.configuration_lock IN EXCLUSIVE MODE;
 	SELECT string_agg(format('"%s"', a), ', ') INTO unknown
 	FROM unnest(forget) a WHERE a IS NULL OR a NOT IN ('queue', 'action_value');
 	IF unknown IS NOT NULL THEN
@@ -1350,6 +1355,7 @@ GRANT EXECUTE ON FUNCTION wlm.concurrency(), wlm.concurrency_changes() TO pg_mon
 GRANT EXECUTE ON FUNCTION wlm.neighbours(text) TO pg_read_all_stats, wlm_admin;
 GRANT SELECT ON ALL TABLES IN SCHEMA wlm TO pg_monitor, wlm_admin;
 
+GRANT UPDATE ON wlm.configuration_lock TO wlm_admin;
 GRANT INSERT, UPDATE, DELETE ON wlm.queue, wlm.rule, wlm.user_priority TO wlm_admin;
 GRANT EXECUTE ON FUNCTION
 	wlm.create_queue, wlm.alter_queue, wlm.drop_queue(name), wlm.check_queue(wlm.queue), wlm.check_queue_ranges(wlm.queue),

@@ -51,6 +51,12 @@ SELECT count(*) > 0 AS rows FROM pg_class, generate_series(1, 1000);
 SELECT count(*) AS rows FROM wlm.queue, wlm.activity, generate_series(1, 100000);
 SELECT wlm.flush();
 SELECT count(*) FROM wlm.history;
+-- what the extension owns, that is; a schema may be called so elsewhere, or have other tables too
+CREATE TABLE wlm.status_others AS SELECT 1 AS x;
+SELECT count(*) AS rows FROM wlm.status_others, generate_series(1, 100000);
+SELECT wlm.flush();
+SELECT count(*) FROM wlm.history;
+DROP TABLE wlm.status_others;
 
 DROP TABLE status_data;
 DROP ROLE regress_wlm_other;

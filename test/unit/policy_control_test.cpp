@@ -120,9 +120,9 @@ TEST_F(PolicyControlTest, AWaitingQueryChangesItsLevelAndKeepsItsKey)
 	const Decision first = Arrive({.priority = Priority::kHigh, .time_ms = 1000});
 	const Decision last = Arrive({.priority = Priority::kHigh, .time_ms = 3000});
 	const Decision between = Arrive({.priority = Priority::kLow, .time_ms = 2000});
-	EXPECT_EQ(3, View(between).position);
+	EXPECT_EQ(3, Position(between));
 	EXPECT_TRUE(policy->ChangePriority(between.handle, Priority::kHigh, now));
-	EXPECT_EQ(2, View(between).position);
+	EXPECT_EQ(2, Position(between));
 	EXPECT_EQ(Priority::kHigh, View(between).priority);
 	EXPECT_FALSE(policy->ChangePriority(between.handle, Priority::kNumPriorities, now));
 	EXPECT_EQ((std::vector<QueryHandle>{first.handle, between.handle, last.handle}), FinishOneByOne(running.handle));

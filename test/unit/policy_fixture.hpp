@@ -89,6 +89,12 @@ class PolicyFixture : public ::testing::Test {
 	}
 
 	QueryView View(const Decision &decision) const { return policy->View(decision.handle); }
+	int32_t Position(const Decision &decision) const
+	{
+		std::vector<int32_t> positions(static_cast<size_t>(policy->max_queries()));
+		policy->Positions(positions);
+		return positions[static_cast<size_t>(decision.handle)];
+	}
 	QueueCounters Counters(int32_t queue = 0) const { return policy->Counters(queue); }
 
 	/* Finishes the query, then the one that starts instead, and so on; returns them in the order in which they started. */

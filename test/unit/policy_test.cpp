@@ -144,9 +144,9 @@ TEST_F(PolicyTest, ShortestFirstWithCreditForWaiting)
 	const Decision b = Arrive({.time_ms = 1000});           /* key 1,010 */
 	now = 920000;
 	const Decision c = Arrive({.time_ms = 1000});           /* key 10,200: came later than 10,000 / kWaitCredit after a */
-	EXPECT_EQ(1, View(b).position);
-	EXPECT_EQ(2, View(a).position);
-	EXPECT_EQ(3, View(c).position);
+	EXPECT_EQ(1, Position(b));
+	EXPECT_EQ(2, Position(a));
+	EXPECT_EQ(3, Position(c));
 	EXPECT_EQ((std::vector<QueryHandle>{b.handle, a.handle, c.handle}), FinishOneByOne(running.handle));
 }
 

@@ -205,7 +205,6 @@ struct QueryView {
 	int32_t queue;
 	int32_t slots;              /* wanted */
 	int32_t held;               /* in use by it now */
-	int32_t position;           /* 1 = next of its queue; 0 if not queued */
 	int32_t num_preempted;      /* how often it gave way */
 	bool restartable;
 	int64_t reserved_kb;
@@ -311,6 +310,8 @@ class Policy {
 	QueryHandle TakeAdmitted() noexcept;
 
 	QueryView View(QueryHandle handle) const noexcept;      /* any index in [0, max_queries) */
+	/* Of each handle: its place in its queue, 1 = next; 0 if it does not wait. One pass over all that wait. */
+	void Positions(std::span<int32_t> positions) const noexcept;
 	double DeadlineMs(QueryHandle handle) const noexcept;   /* of a queued query, under the present configuration; else 0 */
 	QueueCounters Counters(int32_t queue) const noexcept;
 	int32_t max_queries() const noexcept;

@@ -67,14 +67,24 @@ QueryView Policy::View(QueryHandle handle) const noexcept
 		view.admitted_ms = entry.admitted_ms - offset_ms_;
 		return view;
 	}
-
-	/* Counted as if higher priorities went first; stride scheduling lets some lower ones in between. */
 	view.reason = ReasonOf(handle);
-	for (int level = kNumPriorities - 1; level > static_cast<int>(entry.priority); level--)
-		view.position += queues_[entry.queue].waiting[level].length;
-	for (QueryHandle ahead = handle; ahead != kNoQuery; ahead = entries()[ahead].previous)
-		view.position++;
 	return view;
+}
+
+/* Counted as if higher priorities went first; stride scheduling lets some lower ones in between. */
+void Policy::Positions(std::span<int32_t> positions) const noexcept
+{
+	std::fill(positions.begin(), positions.end(), 0);
+	for (int index = 0; index < config_.num_queues; index++) {
+		int32_t position = 0;
+		for (int level = kNumPriorities - 1; level >= 0; level--) {
+			for (QueryHandle handle = queues_[index].waiting[level].head; handle != kNoQuery; handle = entries()[handle].next) {
+				position++;
+				if (static_cast<size_t>(handle) < positions.size())
+					positions[static_cast<size_t>(handle)] = position;
+			}
+		}
+	}
 }
 
 QueueCounters Policy::Counters(int32_t queue) const noexcept

@@ -9,7 +9,10 @@
 
 extern "C" {
 #include "access/transam.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/extension.h"
 #include "nodes/pg_list.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
@@ -168,12 +171,15 @@ CommandKind CommandOf(const PlannedStmt *statement)
 	}
 }
 
-/* Who looks at the workload manager when nothing moves must not wait for it. */
+/* Who looks at the workload manager when nothing moves must not wait for it. Anybody may call a schema wlm: the extension decides. */
 bool IsOwnRelation(Oid relation)
 {
 	const Oid schema = get_namespace_oid("wlm", true);
 
-	return OidIsValid(schema) && get_rel_namespace(relation) == schema;
+	if (!OidIsValid(schema) || get_rel_namespace(relation) != schema)
+		return false;
+	const Oid extension = getExtensionOfObject(RelationRelationId, relation);
+	return OidIsValid(extension) && extension == get_extension_oid("pg_wlm", true);
 }
 
 bool TouchesOnlyCatalogs(const PlannedStmt *statement)

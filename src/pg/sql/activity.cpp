@@ -40,6 +40,7 @@ struct ActivityRow {
 	int16 workers_granted;
 	bool applied;
 	QueryView view;
+	int32 position;
 };
 
 struct ActivityCopy {
@@ -56,12 +57,15 @@ ActivityCopy *CopyActivity()
 	auto *copy = static_cast<ActivityCopy *>(MemoryContextAllocHuge(
 		CurrentMemoryContext, offsetof(ActivityCopy, rows) + sizeof(ActivityRow) * static_cast<size_t>(capacity)));
 
+	int32 *positions = static_cast<int32 *>(MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int32) * static_cast<size_t>(capacity)));
+
 	copy->num_rows = 0;
 	LWLockAcquire(shared->state_lock, LW_SHARED);
 	copy->now_ms = NowMs();
 	copy->num_queues = policy->config().num_queues;
 	for (int i = 0; i < kMaxQueues; i++)
 		copy->queues[i] = policy->config().queues[i];
+	policy->Positions({positions, static_cast<size_t>(capacity)});
 	for (int32 i = 0; i < capacity; i++) {
 		const QuerySlot &slot = query_slots[i];
 		ActivityRow &row = copy->rows[copy->num_rows];
@@ -69,6 +73,7 @@ ActivityCopy *CopyActivity()
 		row.view = policy->View(i);
 		if (row.view.state == QueryState::kFree)
 			continue;
+		row.position = positions[i];
 		row.phase = SlotPhase(slot);
 		row.pid = slot.pid;
 		row.role = slot.role;
@@ -152,7 +157,7 @@ void PutActivity(ReturnSetInfo *set, const ActivityCopy &copy, const ActivityRow
 	row.Name(copy.queues[source.view.queue].name);
 	row.Text(StateName(source));
 	if (queued)
-		row.Int4(source.view.position);
+		row.Int4(source.position);
 	else
 		row.Null();
 	row.Text(PriorityName(source.view.priority));
