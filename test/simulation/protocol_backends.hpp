@@ -122,7 +122,8 @@ class Backends : public Waiting {
 		request.slots = Chance(0.85) ? 1 : static_cast<int32_t>(1 + Below(6));
 		request.time_ms = Chance(0.1) ? 0 : Skewed(100000);
 		request.time_upper_ms = Chance(0.3) ? 0 : request.time_ms * 2;
-		request.memory_kb = Chance(0.2) ? 0 : static_cast<int64_t>(Skewed(static_cast<double>(policy_->config().budget_kb)));
+		const double budget = static_cast<double>(policy_->config().budget_kb);
+		request.memory_kb = Chance(0.2) ? 0 : static_cast<int64_t>(Chance(0.15) ? budget * (0.2 + Skewed(0.3)) : Skewed(budget));
 		request.queue_timeout_ms = Chance(0.8) ? -1 : Chance(0.5) ? 0 : 1 + Skewed(20000);
 		request.maintenance = Chance(0.02);
 		request.superuser_lane = Chance(0.02);
