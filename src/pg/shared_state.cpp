@@ -146,6 +146,7 @@ void CreateState(char *memory, const Layout &layout)
 	shared->launcher_procno = -1;
 	InitCounters(&shared->counters);
 	pg_atomic_init_u32(&shared->workload_requested, 1); /* the launcher loads it first of all */
+	pg_atomic_init_u32(&shared->workload_loaded, 0);
 	pg_atomic_init_u32(&shared->workload_generation, 0);
 	pg_atomic_init_u32(&shared->model_version, 0);
 	pg_atomic_init_u32(&shared->model_resets, 0);

@@ -182,7 +182,8 @@ struct SharedState {
 	Counters counters;
 
 	pg_atomic_uint32 workload_requested; /* raised by each committed change of configuration */
-	pg_atomic_uint32 workload_generation; /* of `workload`; backends compare it without a lock */
+	pg_atomic_uint32 workload_loaded;    /* what was requested by then has been read */
+	pg_atomic_uint32 workload_generation; /* of `workload`: the request that changed it last; backends compare it without a lock */
 	pg_atomic_uint32 model_version;
 	pg_atomic_uint32 model_resets;        /* wlm.reset() of models: what is being trained is of the past then */
 	pg_atomic_uint32 flush_requested;

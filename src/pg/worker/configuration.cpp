@@ -109,6 +109,7 @@ void LoadWorkload(bool extension_present)
 {
 	Workload *before = static_cast<Workload *>(palloc(sizeof(Workload)));
 	Workload *after = static_cast<Workload *>(palloc(sizeof(Workload)));
+	PriorityChanges *changes = static_cast<PriorityChanges *>(palloc(sizeof(PriorityChanges)));
 
 	/* Before the snapshot: whoever raises it later has committed something that this may not see. */
 	const uint32 generation = pg_atomic_read_u32(&shared->workload_requested);
@@ -118,24 +119,35 @@ void LoadWorkload(bool extension_present)
 	LWLockRelease(shared->state_lock);
 
 	InitWorkload(after);
+	BeginWork("loading the configuration");
 	if (extension_present) {
-		BeginWork("loading the configuration");
 		ReadQueues(*before, after);
 		ReadRules(after);
 		ReadUserPriorities(after);
-		CommitWork();
 	} else {
 		InheritIndices(*before, after);
 	}
-	after->generation = generation;
+	FindPriorityChanges(*before, *after, changes);
+	CommitWork();
+
+	/* A standby reads it again and again: what has not changed is not for every process to copy. */
+	after->generation = before->generation;
+	const bool changed = before->generation == 0 || memcmp(before, after, sizeof *after) != 0;
+	after->generation = changed ? generation : before->generation;
 
 	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
-	memcpy(&shared->workload, after, sizeof *after);
-	pg_atomic_write_u32(&shared->workload_generation, generation);
+	if (changed) {
+		memcpy(&shared->workload, after, sizeof *after);
+		pg_atomic_write_u32(&shared->workload_generation, generation);
+	}
+	pg_atomic_write_u32(&shared->workload_loaded, generation);
 	LWLockRelease(shared->state_lock);
-	ConfigurePolicy();
-	ApplyUserPriorities(*before, *after);
+	if (changed) {
+		ConfigurePolicy();
+		ApplyPriorityChanges(*changes);
+	}
 
+	pfree(changes);
 	pfree(before);
 	pfree(after);
 }

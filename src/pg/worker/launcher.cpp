@@ -234,7 +234,7 @@ uint32 TasksToDo(const Launcher &launcher, uint32 requested, double now_ms)
 
 	const bool flush = pg_atomic_read_u32(&shared->flush_requested) != pg_atomic_read_u32(&shared->flush_done);
 	const bool may_retry = now_ms - launcher.worker_started_ms >= kRetryMs;
-	const bool changed = requested != pg_atomic_read_u32(&shared->workload_generation) && (requested != launcher.loading || may_retry);
+	const bool changed = requested != pg_atomic_read_u32(&shared->workload_loaded) && (requested != launcher.loading || may_retry);
 
 	if (changed || ((!available || problem) && may_retry))
 		tasks |= kLoadWorkload;

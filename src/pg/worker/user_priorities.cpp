@@ -16,22 +16,10 @@ extern "C" {
 
 #include "pg/shared_state.hpp"
 #include "pg/worker/user_priorities.hpp"
-#include "pg/worker/worker.hpp"
 
 namespace wlm {
 
 namespace {
-
-struct RolePriority {
-	Oid role;
-	bool reset;          /* to that of the queue */
-	Priority priority;
-};
-
-struct Changes {
-	int count;
-	RolePriority of[2 * kMaxUserPriorities];
-};
 
 const UserPriority *FindRole(const Workload &workload, const char *role)
 {
@@ -41,20 +29,8 @@ const UserPriority *FindRole(const Workload &workload, const char *role)
 	return nullptr;
 }
 
-bool Differ(const Workload &before, const Workload &after)
-{
-	if (before.num_user_priorities != after.num_user_priorities)
-		return true;
-	for (int i = 0; i < after.num_user_priorities; i++) {
-		const UserPriority *was = FindRole(before, after.user_priorities[i].role);
-		if (was == nullptr || was->priority != after.user_priorities[i].priority)
-			return true;
-	}
-	return false;
-}
-
 /* A name that belongs to no role changes nothing. Critical is for superusers, as everywhere. */
-void Add(Changes *changes, const UserPriority &given, bool reset)
+void Add(PriorityChanges *changes, const UserPriority &given, bool reset)
 {
 	const Oid role = get_role_oid(given.role, true);
 
@@ -65,8 +41,19 @@ void Add(Changes *changes, const UserPriority &given, bool reset)
 		RolePriority{.role = role, .reset = reset, .priority = too_high ? Priority::kHighest : given.priority};
 }
 
-void FindChanges(const Workload &before, const Workload &after, Changes *changes)
+const RolePriority *FindChange(const PriorityChanges &changes, Oid role)
 {
+	for (int i = 0; i < changes.count; i++)
+		if (changes.of[i].role == role)
+			return &changes.of[i];
+	return nullptr;
+}
+
+}  // namespace
+
+void FindPriorityChanges(const Workload &before, const Workload &after, PriorityChanges *changes)
+{
+	changes->count = 0;
 	for (int i = 0; i < after.num_user_priorities; i++) {
 		const UserPriority *was = FindRole(before, after.user_priorities[i].role);
 		if (was == nullptr || was->priority != after.user_priorities[i].priority)
@@ -77,16 +64,10 @@ void FindChanges(const Workload &before, const Workload &after, Changes *changes
 			Add(changes, before.user_priorities[i], true);
 }
 
-const RolePriority *FindChange(const Changes &changes, Oid role)
+void ApplyPriorityChanges(const PriorityChanges &changes)
 {
-	for (int i = 0; i < changes.count; i++)
-		if (changes.of[i].role == role)
-			return &changes.of[i];
-	return nullptr;
-}
-
-void Apply(const Changes &changes)
-{
+	if (changes.count == 0)
+		return;
 	const double now_ms = NowMs();
 	StateLock lock;
 
@@ -99,22 +80,6 @@ void Apply(const Changes &changes)
 		if (change != nullptr)
 			policy->ChangePriority(i, change->reset ? policy->config().queues[view.queue].priority : change->priority, now_ms);
 	}
-}
-
-}  // namespace
-
-void ApplyUserPriorities(const Workload &before, const Workload &after)
-{
-	if (!Differ(before, after))
-		return;
-
-	Changes *changes = static_cast<Changes *>(palloc(sizeof(Changes)));
-	changes->count = 0;
-	BeginWork("changing the priorities of roles");
-	FindChanges(before, after, changes);
-	CommitWork();
-	Apply(*changes);
-	pfree(changes);
 }
 
 }  // namespace wlm

@@ -6,11 +6,27 @@
  */
 #pragma once
 
+#include "pg/postgres.hpp"
+
 #include "core/decide/workload.hpp"
 
 namespace wlm {
 
-/* Those of roles whose priority differs between the two; none if nothing does. Begins and ends a transaction. */
-void ApplyUserPriorities(const Workload &before, const Workload &after);
+struct RolePriority {
+	Oid role;
+	bool reset;          /* to that of the queue */
+	Priority priority;
+};
+
+struct PriorityChanges {
+	int count;
+	RolePriority of[2 * kMaxUserPriorities];
+};
+
+/* Roles whose priority differs between the two. Looks them up: in a transaction, and before anything is put in force, since it may raise. */
+void FindPriorityChanges(const Workload &before, const Workload &after, PriorityChanges *changes);
+
+/* To their statements that wait or run. */
+void ApplyPriorityChanges(const PriorityChanges &changes);
 
 }  // namespace wlm
