@@ -1,8 +1,10 @@
 /*
  * policy_throughput_test.cpp
  *
- * Prints how many decisions a second the Policy takes with 1,000 waiters. Not
- * asserted: machines differ.
+ * Prints how many decisions a second the Policy takes with 1,000 waiters. The
+ * goal is 100,000; machines differ, so a tenth of it is asserted: enough to
+ * notice a walk over all waiters where there was none. Everybody is served in
+ * the end, and nothing is left.
  */
 #include <gtest/gtest.h>
 
@@ -13,6 +15,12 @@
 
 namespace wlm {
 namespace {
+
+#ifdef __SANITIZE_ADDRESS__
+constexpr double kLeastPerSecond = 0; /* most of the time is the sanitizer's */
+#else
+constexpr double kLeastPerSecond = 10000;
+#endif
 
 class PolicyThroughputTest : public test::PolicyFixture {
   protected:
@@ -30,14 +38,18 @@ class PolicyThroughputTest : public test::PolicyFixture {
 		Start(2000);
 		std::mt19937_64 random(1);
 		std::vector<QueryHandle> running;
+		int num_arrived = 0, num_refused = 0, num_ended = 0;
 		const auto arrive = [&] {
 			const auto priority = static_cast<Priority>(random() % 5);
 			const bool without = memory_kb == 0 || (pressure != Pressure::kNone && random() % 8 == 0);
 			const Decision decision = Arrive({.queue = static_cast<int32_t>(random() % static_cast<uint64_t>(num_queues)),
 				.priority = priority, .time_ms = static_cast<double>(random() % 60000),
 				.memory_kb = without ? 0 : static_cast<int64_t>(random() % static_cast<uint64_t>(memory_kb))});
+			num_arrived++;
 			if (decision.verdict == Verdict::kAdmitted)
 				running.push_back(decision.handle);
+			else if (decision.verdict != Verdict::kQueued)
+				num_refused++;
 		};
 		while (policy->num_queued() < 1000)
 			arrive();
@@ -60,6 +72,7 @@ class PolicyThroughputTest : public test::PolicyFixture {
 				policy->Finish(running[which], now);
 				running[which] = running.back();
 				running.pop_back();
+				num_ended++;
 			}
 			for (QueryHandle handle = policy->TakeVictim(); handle != kNoQuery; handle = policy->TakeVictim()) {
 				num_asked++;
@@ -76,8 +89,33 @@ class PolicyThroughputTest : public test::PolicyFixture {
 		const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
 		std::printf("%s: %.0f arrivals and ends per CPU second, %d waiting, %zu bytes per query\n", what, 2 * rounds / seconds,
 			policy->num_queued(), Policy::BytesNeeded(2) - Policy::BytesNeeded(1));
-		if (config.preemption)
+		EXPECT_GE(2 * rounds / seconds, kLeastPerSecond);
+		EXPECT_EQ(0, num_refused);
+		if (config.preemption) {
 			std::printf("    %d asked to give way, %d did\n", num_asked, num_waits);
+			EXPECT_GT(num_waits, 0);
+		}
+		char why[128];
+		EXPECT_TRUE(policy->CheckInvariants(why, sizeof(why))) << why;
+		EndAll(running, num_ended);
+		EXPECT_EQ(num_arrived, num_ended);
+		ExpectIdle();
+	}
+
+	/* Until nobody is left; whoever ends lets others in, the rest comes by a tick (memory is no longer short). */
+	void EndAll(std::vector<QueryHandle> &running, int &num_ended)
+	{
+		policy->SetPressure(Pressure::kNone, 0, now);
+		for (int idle = 0; policy->num_active() + policy->num_queued() > 0 && idle < 1000; idle++) {
+			now += 1000;
+			policy->Tick(now, Saturation{});
+			for (QueryHandle handle = policy->TakeAdmitted(); handle != kNoQuery; handle = policy->TakeAdmitted())
+				running.push_back(handle);
+			if (!running.empty())
+				idle = 0;
+			for (; !running.empty(); running.pop_back(), num_ended++)
+				policy->Finish(running.back(), now);
+		}
 	}
 };
 
