@@ -482,7 +482,7 @@ BEGIN
 	RAISE EXCEPTION 'workload queue "%" does not exist', raise_unknown_queue.name USING
 		ERRCODE = 'undefined_object',
 		DETAIL = CASE WHEN known IS NULL THEN 'There is only "default".' ELSE format('There are "default", %s.', known) END,
-		HINT = 'Use wlm.create_queue() to create it.';
+		HINT = 'wlm.queue_state lists the queues; wlm.create_queue() makes one.';
 END
 $$;
 COMMENT ON FUNCTION wlm.raise_unknown_queue(name) IS 'the error for a queue that does not exist, naming those that do';
@@ -1301,8 +1301,8 @@ COMMENT ON FUNCTION wlm.reset(text) IS 'forgets statistics, models, history or a
 CREATE FUNCTION wlm.simulate(
 	policies text[] DEFAULT '{recorded,wlm,fifo,unlimited,clairvoyant}', slots integer DEFAULT NULL, memory text DEFAULT NULL,
 	processors real DEFAULT NULL, queues jsonb DEFAULT NULL, settings jsonb DEFAULT NULL, trace text DEFAULT NULL,
-	since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, load real DEFAULT NULL,
-	OUT policy text, OUT queries bigint, OUT offered_load double precision, OUT queue_mean_ms double precision,
+	since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, load real DEFAULT NULL, per_queue boolean DEFAULT false,
+	OUT policy text, OUT queue name, OUT queries bigint, OUT offered_load double precision, OUT queue_mean_ms double precision,
 	OUT queue_p50_ms double precision, OUT queue_p90_ms double precision, OUT queue_p99_ms double precision,
 	OUT queue_max_ms double precision, OUT never_waited double precision, OUT latency_mean_ms double precision,
 	OUT latency_p50_ms double precision, OUT latency_p90_ms double precision, OUT latency_p99_ms double precision,
@@ -1315,7 +1315,7 @@ CREATE FUNCTION wlm.simulate(
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'wlm_simulate' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 5 COST 1000
 SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION wlm.simulate(text[], integer, text, real, jsonb, jsonb, text, timestamptz, timestamptz, real)
+COMMENT ON FUNCTION wlm.simulate(text[], integer, text, real, jsonb, jsonb, text, timestamptz, timestamptz, real, boolean)
 	IS 'what recorded statements would have waited and taken under other policies or another configuration; changes nothing';
 
 CREATE FUNCTION wlm.recommend(
@@ -1348,7 +1348,7 @@ GRANT EXECUTE ON FUNCTION wlm.status(), wlm.queue_state(), wlm.expert_accuracy()
 	wlm.feature_importance(), wlm.plan_memory(bigint), wlm.grant_outcomes(), wlm.interference(),
 	wlm.flush(interval) TO pg_monitor, wlm_admin;
 GRANT EXECUTE ON FUNCTION
-	wlm.simulate(text[], integer, text, real, jsonb, jsonb, text, timestamptz, timestamptz, real),
+	wlm.simulate(text[], integer, text, real, jsonb, jsonb, text, timestamptz, timestamptz, real, boolean),
 	wlm.recommend(timestamptz, timestamptz) TO pg_monitor, wlm_admin;
 GRANT EXECUTE ON FUNCTION wlm.concurrency(), wlm.concurrency_changes() TO pg_monitor, wlm_admin;
 -- Others' plans, by fingerprint: for those who may read them anyway.

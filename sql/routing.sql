@@ -83,6 +83,16 @@ CREATE ROLE regress_wlm_nobody;
 SET ROLE regress_wlm_nobody;
 SELECT wlm.classify('SELECT * FROM routed');
 RESET ROLE;
+-- who may not see what others do learns no conditions of other queues
+GRANT SELECT ON routed TO regress_wlm_nobody;
+SET ROLE regress_wlm_nobody;
+SELECT * FROM classified('SELECT * FROM routed a JOIN routed b USING (b) ORDER BY a.a');
+RESET ROLE;
+GRANT pg_monitor TO regress_wlm_nobody;
+SET ROLE regress_wlm_nobody;
+SELECT queue, reason FROM classified('SELECT * FROM routed a JOIN routed b USING (b) ORDER BY a.a') WHERE queue IN ('database', 'role');
+RESET ROLE;
+REVOKE SELECT ON routed FROM regress_wlm_nobody;
 DROP ROLE regress_wlm_nobody;
 
 -- a draining queue takes nobody, a paused one does
@@ -93,8 +103,15 @@ SELECT queue, matches, reason, chosen FROM classified('SELECT * FROM routed') WH
 SELECT wlm.alter_queue('last', state => 'paused');
 SELECT wlm.alter_queue('application', priority => 'high');
 SELECT wait_for_queue($$queue = 'application' AND priority = 'high'$$);
-SELECT chosen('SELECT * FROM routed');
-SELECT wlm.alter_queue('last', reset => '{state}');
+SELECT queue, matches, reason, chosen FROM classified('SELECT * FROM routed') WHERE queue IN ('last', 'default');
+-- instead of waiting
+SELECT wlm.alter_queue('last', query_group => 'superuser');
+SELECT wlm.alter_queue('application', priority => 'low');
+SELECT wait_for_queue($$queue = 'application' AND priority = 'low'$$);
+SET wlm.query_group = 'superuser';
+SELECT queue, reason, lane FROM wlm.classify('SELECT count(*) FROM routed a, routed b, routed c') WHERE chosen;
+RESET wlm.query_group;
+SELECT wlm.alter_queue('last', reset => '{state,query_group}');
 
 -- priorities: the session's own, the user's, the queue's; critical is for superusers
 INSERT INTO wlm.user_priority VALUES ('regress_wlm_reader', 'critical'), (current_user, 'lowest');

@@ -25,6 +25,29 @@ SELECT count(*) FROM wlm.simulate('{}', trace => 'regress_wlm_trace.csv');
 -- load
 SELECT policy, round(offered_load::numeric, 3) AS load FROM wlm.simulate('{recorded,fifo}', processors => 2, load => 0.5, trace => 'regress_wlm_trace.csv');
 
+-- What if reports had another priority: of the whole, and of each queue. One slot, and they came first.
+SELECT wlm.create_queue('reports');
+DO $$
+BEGIN
+	FOR i IN 1 .. 1000 LOOP
+		EXIT WHEN EXISTS (SELECT FROM wlm.queue_state WHERE queue = 'reports');
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END
+$$;
+COPY (VALUES ('arrival_ms', 'duration_ms', 'duration_with_queue_ms', 'queue', 'predicted_kb', 'predicted_upper_ms'), ('0', '1000', '1000', 'default', '10', '2000'),
+             ('10', '1000', '1990', 'default', '10', '2000'), ('20', '1000', '2980', 'reports', '', ''), ('30', '1000', '3970', 'reports', '0', ''))
+TO :'file' WITH (FORMAT csv);
+SELECT priority, policy, queue, queries, round(queue_mean_ms) AS waited, round(latency_mean_ms) AS latency, offered_load IS NULL AS of_queue, num_forced
+FROM unnest('{low,high}'::text[]) priority,
+     wlm.simulate('{recorded,wlm}', slots => 1, processors => 1, memory => '4MB', trace => 'regress_wlm_trace.csv', per_queue => true,
+                  settings => '{"express_floor": -1}', queues => format('{"reports": {"priority": "%s"}}', priority)::jsonb);
+SELECT queries, queue FROM wlm.simulate('{fifo}', slots => 1, processors => 1, trace => 'regress_wlm_trace.csv', per_queue => NULL);
+-- waits that are not known
+COPY (VALUES ('arrival_ms', 'duration_ms'), ('0', '1000')) TO :'file' WITH (FORMAT csv);
+SELECT policy, queue, queries, queue_mean_ms FROM wlm.simulate('{recorded,fifo}', processors => 1, trace => 'regress_wlm_trace.csv', per_queue => true);
+SELECT wlm.drop_queue('reports');
+
 -- an hour of statements of six templates: the manager waits less than five slots, and is nearer to the best
 CREATE FUNCTION pg_temp.chance(g int, what text) RETURNS float8 LANGUAGE sql IMMUTABLE AS
 $$ SELECT ('x' || substr(md5(what || g), 1, 7))::bit(28)::int / 268435456.0 $$;

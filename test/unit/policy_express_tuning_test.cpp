@@ -68,9 +68,11 @@ TEST_F(ExpressTuningTest, RestsWhenBothCostsAreAlike)
 	for (int i = 0; i < 20000; i++) {
 		const double cutoff = policy->express_cutoff_ms();
 		if (random() % 2 == 0)
-			policy->ObserveEnd({.time_ms = cutoff + static_cast<double>(random() % 2000), .queue_ms = 0, .lane = Lane::kExpress, .evicted = true});
+			policy->ObserveEnd({.time_ms = cutoff + static_cast<double>(random() % 2000), .queue_ms = 0, .lane = Lane::kExpress,
+			                     .evicted = true});
 		else
-			policy->ObserveEnd({.time_ms = cutoff / 2, .queue_ms = static_cast<double>(random() % 2000), .lane = Lane::kNormal, .evicted = false});
+			policy->ObserveEnd({.time_ms = cutoff / 2, .queue_ms = static_cast<double>(random() % 2000), .lane = Lane::kNormal,
+			                     .evicted = false});
 	}
 	EXPECT_GT(policy->express_correction(), 0.8);
 	EXPECT_LT(policy->express_correction(), 1.25);
@@ -110,7 +112,8 @@ TEST_F(ExpressTuningTest, ComesToRestWhereMistakesCostTheSame)
 		for (int i = 0; i < 40000; i++) {
 			const double time = times(random);
 			const bool express = time * errors(random) < policy->express_cutoff_ms();
-			policy->ObserveEnd({.time_ms = time, .queue_ms = express ? 0.0 : 1500.0, .lane = express ? Lane::kExpress : Lane::kNormal, .evicted = false});
+			policy->ObserveEnd({.time_ms = time, .queue_ms = express ? 0.0 : 1500.0,
+			                     .lane = express ? Lane::kExpress : Lane::kNormal, .evicted = false});
 			sum += i >= 30000 ? policy->express_correction() : 0;
 		}
 		rests[from] = sum / 10000;

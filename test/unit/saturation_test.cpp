@@ -51,7 +51,8 @@ TEST(ParseStat, KnowsNothingOfOtherTexts)
 
 TEST(ParseStall, TakesTheTotalOfSome)
 {
-	EXPECT_EQ(ParseStallUs("some avg10=0.00 avg60=1.50 avg300=0.20 total=123456789\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n"), 123456789);
+	EXPECT_EQ(ParseStallUs("some avg10=0.00 avg60=1.50 avg300=0.20 total=123456789\n"
+	                       "full avg10=0.00 avg60=0.00 avg300=0.00 total=5\n"), 123456789);
 	EXPECT_EQ(ParseStallUs("full avg10=0.00 total=5\n"), -1);
 	EXPECT_EQ(ParseStallUs("some avg10=0.00\n"), -1);
 	EXPECT_EQ(ParseStallUs(""), -1);
@@ -193,7 +194,8 @@ TEST_F(SaturationTreeTest, LowestQuotaOfNestedGroups)
 	EXPECT_EQ(groups.pressure, root_ + "/sys/fs/cgroup/system/postgres");
 	EXPECT_TRUE(groups.version_2);
 
-	Write("/sys/fs/cgroup/system/cpu.stat", "usage_usec 1000000\nuser_usec 1\nsystem_usec 1\nnr_periods 5\nnr_throttled 1\nthrottled_usec 9\n");
+	Write("/sys/fs/cgroup/system/cpu.stat",
+	      "usage_usec 1000000\nuser_usec 1\nsystem_usec 1\nnr_periods 5\nnr_throttled 1\nthrottled_usec 9\n");
 	LoadReading reading;
 	ReadLoad(groups, &reading, root_.c_str());
 	EXPECT_EQ(reading.quota, 1.5);

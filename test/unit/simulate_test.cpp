@@ -51,6 +51,36 @@ TEST_F(SimulateTest, FifoOneSlot)
 	EXPECT_NEAR(25, outcome.result.short_latency_ms.mean, 1e-9);
 }
 
+TEST_F(SimulateTest, OutcomesOfOneQueue)
+{
+	std::vector<TraceQuery> trace = {Query(0, 10), Query(0, 20), Query(10, 5), Query(20, 4)};
+	trace[1].queue = trace[3].queue = 1;
+	std::vector<double> queue_ms = {0, 10, 20, 15}, execution_ms = {10, 20, 5, -1}, scratch(4);
+	SimulationResult result;
+	DescribeOutcomes(trace, 0, queue_ms, execution_ms, 10, scratch, &result);
+	EXPECT_EQ(2, result.num_queries);
+	EXPECT_EQ(2, result.num_run);
+	EXPECT_EQ(10, result.queue_ms.mean);
+	EXPECT_EQ(25, result.latency_ms.max);
+	EXPECT_EQ(0.5, result.never_waited);
+	EXPECT_EQ(1, result.num_short);
+	EXPECT_EQ(25, result.short_latency_ms.mean);
+	EXPECT_EQ(7.5, result.mean_execution_ms);
+	EXPECT_EQ(3, result.mean_slowdown);
+	/* the last did not run */
+	DescribeOutcomes(trace, 1, queue_ms, execution_ms, 10, scratch, &result);
+	EXPECT_EQ(2, result.num_queries);
+	EXPECT_EQ(1, result.num_run);
+	EXPECT_EQ(30, result.latency_ms.mean);
+	EXPECT_EQ(0, result.num_short);
+	DescribeOutcomes(trace, 2, queue_ms, execution_ms, 10, scratch, &result);
+	EXPECT_EQ(0, result.num_queries);
+	EXPECT_EQ(0, result.latency_ms.mean);
+	DescribeOutcomes(trace, -1, queue_ms, execution_ms, 10, scratch, &result);
+	EXPECT_EQ(4, result.num_queries);
+	EXPECT_EQ(3, result.num_run);
+}
+
 TEST_F(SimulateTest, SlotsShareTheProcessor)
 {
 	config.fifo_slots = 2;

@@ -61,11 +61,12 @@ TEST(ReadTraceTest, TwoColumnsAreEnough)
 
 TEST(ReadTraceTest, AllColumnsInAnyOrder)
 {
-	const Read read = ReadText("\xef\xbb\xbfqueue,slots,priority,extra,template,stream,predicted_ms,memory_kb,duration_with_queue_ms,duration_ms,arrival_ms\r\n"
+	const Read read = ReadText("\xef\xbb\xbfqueue,slots,priority,extra,template,stream,predicted_ms,predicted_upper_ms,predicted_kb,"
+	                           "memory_kb,duration_with_queue_ms,duration_ms,arrival_ms\r\n"
 	                           "\r\n"
-	                           "\"a,b\",2,high,x,q1,s1,90,2048,150,100,7\r\n"
-	                           ",,,,q1,s2,,,,+1e2,-5\r\n"
-	                           " etl , 1 ,lowest,,q2,s1,1,0,50,60,7");
+	                           "\"a,b\",2,high,x,q1,s1,90,120,4096,2048,150,100,7\r\n"
+	                           ",,,,q1,s2,,,,512,,+1e2,-5\r\n"
+	                           " etl , 1 ,lowest,,q2,s1,1,,0,128,50,60,7");
 	ASSERT_EQ(3, read.count) << read.error.message;
 	const RecordedQuery &first = read.rows[1];      /* sorted by arrival, then by line */
 	EXPECT_EQ(-5, read.rows[0].arrival_ms);
@@ -75,6 +76,12 @@ TEST(ReadTraceTest, AllColumnsInAnyOrder)
 	EXPECT_EQ(Priority::kHigh, first.priority);
 	EXPECT_EQ(90, first.predicted_ms);
 	EXPECT_EQ(2048, first.memory_kb);
+	EXPECT_EQ(120, QueryFromRecorded(first, 0).predicted_upper_ms);
+	EXPECT_EQ(4096, QueryFromRecorded(first, 0).predicted_kb);
+	EXPECT_EQ(512, QueryFromRecorded(read.rows[0], 0).predicted_kb);        /* what it needs, if nobody predicted it */
+	EXPECT_EQ(0, QueryFromRecorded(read.rows[0], 0).predicted_upper_ms);
+	EXPECT_EQ(0, QueryFromRecorded(read.rows[2], 0).predicted_kb);
+	EXPECT_EQ(128, QueryFromRecorded(read.rows[2], 0).memory_kb);
 	EXPECT_EQ(50, RecordedQueueMs(first));
 	EXPECT_EQ(0, RecordedQueueMs(read.rows[2]));
 	EXPECT_EQ("etl", read.rows[2].queue);
@@ -100,6 +107,8 @@ TEST(ReadTraceTest, SaysWhatIsWrongAndWhere)
 	ExpectError("arrival_ms,duration_ms\n,2\n", 2, "arrival_ms is empty");
 	ExpectError("arrival_ms,duration_ms,slots\n1,2,0\n", 2, "slots");
 	ExpectError("arrival_ms,duration_ms,memory_kb\n1,2,-1\n", 2, "memory_kb");
+	ExpectError("arrival_ms,duration_ms,predicted_kb\n1,2,-1\n", 2, "predicted_kb");
+	ExpectError("arrival_ms,duration_ms,predicted_upper_ms\n1,2,x\n", 2, "predicted_upper_ms");
 	ExpectError("arrival_ms,duration_ms,priority\n1,2,urgent\n", 2, "\"urgent\" is no priority");
 	ExpectError("arrival_ms,duration_ms,priority\n1,2,a very very very very very very very very long one\n", 2, "no priority");
 	ExpectError("arrival_ms,duration_ms\n\"1,2\n", 2, "quoted");
@@ -113,8 +122,9 @@ TEST(ReadTraceTest, SaysWhatIsWrongAndWhere)
 /* Whatever is read, it ends, stays within its memory (sanitizers look), and what it accepts is sound. */
 TEST(ReadTraceTest, AnyTextAtAll)
 {
-	const std::string good = "arrival_ms,duration_ms,memory_kb,priority,queue,predicted_ms,template,stream,slots,duration_with_queue_ms\n"
-	                         "1,200,3000,high,\"etl\",150,q1,s1,2,250\n2,1e3,,,,,q2,s1,,\n7,0,1,low,x,1,,,1,0\n";
+	const std::string good = "arrival_ms,duration_ms,memory_kb,priority,queue,predicted_ms,template,stream,slots,duration_with_queue_ms,"
+	                         "predicted_kb,predicted_upper_ms\n"
+	                         "1,200,3000,high,\"etl\",150,q1,s1,2,250,4000,200\n2,1e3,,,,,q2,s1,,,,\n7,0,1,low,x,1,,,1,0,0,2\n";
 	const char interesting[] = ",\"\n\r\t 0123456789.-+eEinfa\xff\xef\0x";
 	std::mt19937_64 random(1);
 	int64_t accepted = 0;
@@ -143,7 +153,8 @@ TEST(ReadTraceTest, AnyTextAtAll)
 			ASSERT_TRUE(i == 0 || read.rows[static_cast<size_t>(i - 1)].arrival_ms <= row.arrival_ms);
 			ASSERT_GE(row.slots, 1);
 			ASSERT_GE(row.memory_kb, 0);
-			ASSERT_TRUE(row.queue.empty() || (row.queue.data() >= text.data() && row.queue.data() + row.queue.size() <= text.data() + text.size()));
+			const char *const end = row.queue.data() + row.queue.size();
+			ASSERT_TRUE(row.queue.empty() || (row.queue.data() >= text.data() && end <= text.data() + text.size()));
 		}
 	}
 	EXPECT_GT(accepted, 1000);
@@ -160,7 +171,8 @@ std::vector<Predicted> PredictAll(const std::vector<Observed> &trace, double sig
 TEST(PredictTraceTest, KnowsOnlyWhatHasEnded)
 {
 	/* the second arrives while the first runs, the third as it ends */
-	const std::vector<Predicted> predictions = PredictAll({{0, 100, 100, {1, 0}}, {50, 150, 100, {1, 0}}, {100, 110, 10, {1, 0}}, {200, 210, 10, {1, 0}}});
+	const std::vector<Predicted> predictions =
+		PredictAll({{0, 100, 100, {1, 0}}, {50, 150, 100, {1, 0}}, {100, 110, 10, {1, 0}}, {200, 210, 10, {1, 0}}});
 	EXPECT_EQ(0, predictions[0].median);
 	EXPECT_EQ(0, predictions[1].median);
 	EXPECT_EQ(0, predictions[1].upper);

@@ -83,7 +83,8 @@ bool Policy::StartsLater(const Entry &entry, Beside &beside) const noexcept
 		return false;
 	if (beside.num_weighed++ >= policy::kMaxLaterTries)
 		return true;
-	return CostOfStartingNow(interference_, entry.time_ms, LoadOf(entry.load), std::span(beside.running, static_cast<size_t>(beside.count))) > 0;
+	const std::span running(beside.running, static_cast<size_t>(beside.count));
+	return CostOfStartingNow(interference_, entry.time_ms, LoadOf(entry.load), running) > 0;
 }
 
 }  // namespace wlm

@@ -163,7 +163,7 @@ struct QueryRequest {
 	double queue_timeout_ms = -1; /* 0 = none; negative = that of the queue */
 	bool maintenance = false;     /* Lane::kMaintenance: admitted at once, with what is free of memory_kb, perhaps nothing */
 	bool superuser_lane = false;  /* takes Lane::kSuperuser if it would have to wait and there is one */
-	float load = 0;               /* how much it keeps the machine busy beside others, processors; 0 = unknown, taken for 1 (now or later) */
+	float load = 0;               /* how much it keeps the machine busy beside others, processors; 0 = unknown, taken for 1 */
 };
 
 /* Index into the table, or kNoQuery. The caller keeps it from Arrive to Finish. */
@@ -184,7 +184,11 @@ struct Decision {
 enum class DeadlineOutcome : uint8_t { kTooEarly = 0, kForced, kTimedOut /* the queue wants an error; the entry is freed */ };
 
 /* What becomes of a query that was asked to give way. */
-enum class Preemption : uint8_t { kWaits = 0, kAdmitted /* there is room again by now */, kRefused /* not running any more, or it may not: goes on */ };
+enum class Preemption : uint8_t {
+	kWaits = 0,
+	kAdmitted,  /* there is room again by now */
+	kRefused    /* not running any more, or it may not: goes on */
+};
 
 /* What an end teaches the express lane (express.cpp). */
 struct ObservedEnd {
@@ -275,16 +279,16 @@ class Policy {
 	 */
 	void SetPressure(Pressure pressure, int64_t unavailable_kb, double now_ms) noexcept;
 	/*
-	 * What managed queries really hold of what they have reserved; negative = not known. While it leaves room and nobody stops for pressure,
-	 * guarantees of memory that their queues do not use are lent. Holds until the next call.
+	 * What managed queries really hold of what they have reserved; negative = not known. While it leaves room and nobody stops for
+	 * pressure, guarantees of memory that their queues do not use are lent. Holds until the next call.
 	 */
 	void SetUse(int64_t used_kb, double now_ms) noexcept;
-	/* Queued, running or returned. A waiting query takes the place in the other level that its key gives it. False if there is no such query. */
+	/* Queued, running or returned. A waiting query takes the place in the other level that its key gives it. False: no such query. */
 	bool ChangePriority(QueryHandle handle, Priority priority, double now_ms) noexcept;
 	/*
-	 * To another queue, in whatever state. A waiting one keeps the time of its arrival, but has the time-out of the new queue (DeadlineMs());
-	 * a running one keeps what it has: its slots and memory count there from now on, over the limit if need be. The length of the new queue
-	 * is not asked for. False if there is no such query or queue.
+	 * To another queue, in whatever state. A waiting one keeps the time of its arrival, but has the time-out of the new queue
+	 * (DeadlineMs()); a running one keeps what it has: its slots and memory count there from now on, over the limit if need be. The
+	 * length of the new queue is not asked for. False if there is no such query or queue.
 	 */
 	bool Move(QueryHandle handle, int32_t queue, double now_ms) noexcept;
 	/* Whether the query could be restarted now without anybody noticing: true before its first run, false from its first row on. */
@@ -293,7 +297,7 @@ class Policy {
 	QueryHandle TakeVictim() noexcept;
 	/* Its owner has stopped it: slot and memory go back, and it waits with the key it had (kWaits), unless there is room. */
 	Preemption GiveWay(QueryHandle handle, double now_ms) noexcept;
-	/* The same after Move(): its owner has stopped it because its new queue has no room for it. Waits there; kRefused if there is room by now. */
+	/* The same after Move(): its owner has stopped it because its new queue has no room for it. Waits there; kRefused: room by now. */
 	Preemption Requeue(QueryHandle handle, double now_ms) noexcept;
 	/*
 	 * About once a second: evicts express queries that overran the cut-off, moves the pool of slots

@@ -199,7 +199,8 @@ void Policy::LookForVictims() noexcept
 	for (int level = kNumPriorities - 1; level > 0; level--) {
 		for (uint64_t rest = levels_[level].queues; rest != 0; rest &= rest - 1) {
 			QueryHandle handle = queues_[std::countr_zero(rest)].waiting[level].head;
-			for (int i = 0; i < policy::kLookAhead && handle != kNoQuery && count < policy::kMaxSeekers; i++, handle = entries()[handle].next) {
+			for (int i = 0; i < policy::kLookAhead && handle != kNoQuery && count < policy::kMaxSeekers;
+				i++, handle = entries()[handle].next) {
 				const QueryHandle victim = entries()[handle].partner;
 				if (victim != kNoQuery && clock_ms_ - entries()[victim].queued_ms > policy::kAnswerMs)
 					Part(handle);

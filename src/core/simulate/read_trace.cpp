@@ -20,10 +20,12 @@ namespace wlm {
 namespace {
 
 enum Column : int {
-	kArrival = 0, kDuration, kWithQueue, kMemory, kPredicted, kPriority, kQueue, kTemplate, kStream, kSlots, kNumColumns
+	kArrival = 0, kDuration, kWithQueue, kMemory, kPredicted, kPredictedUpper, kPredictedMemory, kPriority, kQueue, kTemplate, kStream,
+	kSlots, kNumColumns
 };
 constexpr std::string_view kColumnNames[] = {
-	"arrival_ms", "duration_ms", "duration_with_queue_ms", "memory_kb", "predicted_ms", "priority", "queue", "template", "stream", "slots"};
+	"arrival_ms", "duration_ms", "duration_with_queue_ms", "memory_kb", "predicted_ms", "predicted_upper_ms", "predicted_kb", "priority",
+	"queue", "template", "stream", "slots"};
 static_assert(std::size(kColumnNames) == kNumColumns);
 
 constexpr int kMaxFields = 256;
@@ -164,7 +166,7 @@ class Reader {
 			return false;
 		}
 
-		double memory = 0, slots = 1;
+		double memory = 0, predicted_memory = -1, slots = 1;
 		*row = RecordedQuery{};
 		row->line = number;
 		row->priority = Priority::kNormal;
@@ -177,9 +179,12 @@ class Reader {
 		}
 		if (!Number(kArrival, number, -kMaxMs, kMaxMs, &row->arrival_ms) || !Number(kDuration, number, 0, kMaxMs, &row->duration_ms) ||
 			!Number(kWithQueue, number, 0, kMaxMs, &row->with_queue_ms) || !Number(kPredicted, number, 0, kMaxMs, &row->predicted_ms) ||
-			!Number(kMemory, number, 0, kMaxKb, &memory) || !Number(kSlots, number, 1, 65536, &slots))
+			!Number(kPredictedUpper, number, 0, kMaxMs, &row->predicted_upper_ms) ||
+			!Number(kPredictedMemory, number, 0, kMaxKb, &predicted_memory) || !Number(kMemory, number, 0, kMaxKb, &memory) ||
+			!Number(kSlots, number, 1, 65536, &slots))
 			return false;
 		row->memory_kb = static_cast<int64_t>(memory);
+		row->predicted_kb = static_cast<int64_t>(predicted_memory < 0 ? memory : predicted_memory);
 		row->slots = static_cast<int32_t>(slots);
 		const std::string_view priority = Field(kPriority);
 		if (!priority.empty() && !ParsePriority(priority, &row->priority)) {
@@ -277,7 +282,8 @@ TraceQuery QueryFromRecorded(const RecordedQuery &row, int32_t queue) noexcept
 	query.work_ms = row.duration_ms;
 	query.memory_kb = row.memory_kb;
 	query.predicted_ms = row.predicted_ms;
-	query.predicted_kb = row.memory_kb;
+	query.predicted_upper_ms = row.predicted_upper_ms;
+	query.predicted_kb = row.predicted_kb;
 	query.queue = queue;
 	query.priority = row.priority;
 	query.slots = row.slots;

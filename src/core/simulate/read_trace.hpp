@@ -7,6 +7,8 @@
  *     duration_with_queue_ms      what the recording system took, waiting included
  *     memory_kb                   needed while it runs
  *     predicted_ms                where the trace has none see predict_trace.hpp
+ *     predicted_upper_ms          80 % quantile of the same
+ *     predicted_kb                to be reserved; memory_kb if there is none
  *     priority                    lowest, low, normal, high, highest or critical
  *     queue                       a name
  *     template, stream            any text: what makes queries alike, and who sends them
@@ -32,7 +34,9 @@ struct RecordedQuery {
 	double duration_ms;
 	double with_queue_ms;       /* negative = unknown */
 	double predicted_ms;        /* 0 = unknown */
+	double predicted_upper_ms;  /* the same */
 	int64_t memory_kb;
+	int64_t predicted_kb;
 	TraceKeys keys;
 	std::string_view queue;     /* empty = none; quotes within it are still doubled */
 	Priority priority;          /* normal if none is given */

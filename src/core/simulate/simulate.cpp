@@ -133,52 +133,22 @@ void Summarize(const Run &run, double short_ms, SimulationResult *result) noexce
 {
 	const Arrays &arrays = run.arrays;
 	const size_t count = run.trace.size();
-	std::span<double> scratch(arrays.scratch, count);
-	double execution = 0;
-	double slowdown = 0;
-	int64_t never_waited = 0;
-	size_t num = 0;
-	size_t num_short = 0;
-
-	/* Three times over the queries: there is one array of scratch. */
-	for (size_t i = 0; i < count; i++) {
-		if (arrays.execution_ms[i] < 0)
-			continue;
-		const double latency = arrays.queue_ms[i] + arrays.execution_ms[i];
-		const double stretch = std::max(1.0, latency) / std::max(1.0, run.trace[i].work_ms);
-		execution += arrays.execution_ms[i];
-		slowdown += stretch;
-		result->max_slowdown = std::max(result->max_slowdown, stretch);
-		never_waited += arrays.queue_ms[i] < 1 ? 1 : 0;
-		scratch[num++] = latency;
-	}
-	result->num_queries = static_cast<int64_t>(count);
-	result->num_run = static_cast<int64_t>(num);
-	result->latency_ms = Describe(scratch.first(num));
-	num = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (arrays.execution_ms[i] >= 0)
-			scratch[num++] = arrays.queue_ms[i];
-	}
-	result->queue_ms = Describe(scratch.first(num));
-	for (size_t i = 0; i < count; i++) {
-		if (arrays.execution_ms[i] >= 0 && run.trace[i].work_ms < short_ms)
-			scratch[num_short++] = arrays.queue_ms[i] + arrays.execution_ms[i];
-	}
-	result->num_short = static_cast<int64_t>(num_short);
-	result->short_latency_ms = Describe(scratch.first(num_short));
+	SimulationResult outcomes;
+	DescribeOutcomes(run.trace, -1, {arrays.queue_ms, count}, {arrays.execution_ms, count}, short_ms, {arrays.scratch, count}, &outcomes);
+	outcomes.num_forced = result->num_forced;
+	outcomes.num_express = result->num_express;
+	outcomes.num_evicted = result->num_evicted;
+	outcomes.num_preempted = result->num_preempted;
+	outcomes.num_rejected = result->num_rejected;
+	outcomes.num_timeouts = result->num_timeouts;
+	*result = outcomes;
 
 	const simulate::Machine &machine = run.machine;
 	const double span = count > 0 ? machine.now_ms() - run.trace[0].arrival_ms : 0;
-	if (num > 0) {
-		result->never_waited = static_cast<double>(never_waited) / static_cast<double>(num);
-		result->mean_execution_ms = execution / static_cast<double>(num);
-		result->mean_slowdown = slowdown / static_cast<double>(num);
-	}
 	result->makespan_ms = span;
 	result->peak_memory_kb = machine.peak_kb();
 	if (span > 0) {
-		result->throughput_per_s = 1000 * static_cast<double>(num) / span;
+		result->throughput_per_s = 1000 * static_cast<double>(result->num_run) / span;
 		result->mean_memory_kb = machine.memory_integral() / span;
 		result->over_memory = machine.over_memory_ms() / span;
 		result->mean_running = machine.running_integral() / span;

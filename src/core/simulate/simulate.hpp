@@ -122,6 +122,13 @@ enum class SimulationStatus : uint8_t {
 SimulationStatus Simulate(std::span<const TraceQuery> trace, const SimulationConfig &config, std::span<std::byte> memory,
                           std::span<double> outcome_queue_ms, std::span<double> outcome_execution_ms, SimulationResult *result) noexcept;
 
+/*
+ * What was waited and ran, of the queries of one queue or of all (negative): num_queries to mean_slowdown, all others 0. Queries with a
+ * negative execution did not run. `scratch`: one for each query.
+ */
+void DescribeOutcomes(std::span<const TraceQuery> trace, int32_t queue, std::span<const double> queue_ms,
+                      std::span<const double> execution_ms, double short_ms, std::span<double> scratch, SimulationResult *result) noexcept;
+
 struct RecordedRun {
 	double start_ms;            /* of the execution, after the wait */
 	double time_ms;             /* execution as recorded, among others; not negative */

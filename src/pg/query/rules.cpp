@@ -180,7 +180,10 @@ bool ActLocked(QueryHandle handle, const Rule &rule, double now_ms)
 	return false;
 }
 
-/* Of the actions of `bits` the severest is carried out, if `act`. An abort that is posted is left to the query's end, which knows what came of it. */
+/*
+ * Of the actions of `bits` the severest is carried out, if `act`. An abort that is posted is left to the query's end, which knows
+ * what came of it.
+ */
 void CarryOutLocked(QueryHandle handle, const RuleSet &rules, uint32 bits, bool act, bool record, double now_ms)
 {
 	QuerySlot &slot = query_slots[handle];

@@ -138,7 +138,7 @@ int FindQueue(const Workload &workload, const char *name)
 		appendStringInfo(&known, ", \"%s\"", workload.limits[workload.order[i]].name);
 	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("workload queue \"%s\" does not exist", name),
 	                workload.num_ordered == 0 ? errdetail("There is only \"default\".") : errdetail("There are \"default\"%s.", known.data),
-	                errhint("Use wlm.create_queue() to create it; it is there about a second after COMMIT.")));
+	                errhint("wlm.queue_state lists the queues; one that was just created is there about a second after COMMIT.")));
 }
 
 /* How many of the statements were changed. */

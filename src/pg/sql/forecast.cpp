@@ -44,16 +44,19 @@ const char *UnmanagedReason(const StatementForecast &statement, double cost)
 
 Lane ForecastLane(const StatementForecast &statement)
 {
+	const bool paused = LocalWorkload().limits[statement.queue].intake == Intake::kPaused;
+	const bool superuser_lane = WantsSuperuserLane() && policy->num_superusers() < policy->config().superuser_slots;
+	const Lane otherwise = superuser_lane ? Lane::kSuperuser : Lane::kNormal;
 	const double cutoff_ms = ExpressCutoffMs();
 	const double upper_ms = QuantityAt(statement.forecast.time, static_cast<double>(kLaneZ));
 	const double budget_kb = static_cast<double>(BudgetKb()) * setting::oversubscription;
 
-	if (!statement.forecast.has_opinion || !statement.forecast.time.HasOpinion() || setting::express_floor_ms < 0)
-		return Lane::kNormal;
+	if (paused || !statement.forecast.has_opinion || !statement.forecast.time.HasOpinion() || setting::express_floor_ms < 0)
+		return otherwise;
 	if (upper_ms > cutoff_ms)
-		return Lane::kNormal;
+		return otherwise;
 	const bool small = static_cast<double>(statement.decision.grant.reservation_kb) <= budget_kb * kExpressQueryShare;
-	return small ? Lane::kExpress : Lane::kNormal;
+	return small ? Lane::kExpress : otherwise;
 }
 
 }  // namespace

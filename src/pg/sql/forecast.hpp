@@ -44,7 +44,7 @@ bool WouldBeManaged(const PlannedStmt *statement);
 /* Largest cost among the statement's plan tree: what wlm.min_cost is compared with. */
 double StatementCost(const PlannedStmt *statement);
 
-/* normal, express, maintenance */
+/* normal, express, superuser, maintenance */
 const char *LaneName(Lane lane);
 
 /* exp(mean + z * deviation) with the result kept finite. */

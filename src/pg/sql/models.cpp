@@ -46,6 +46,17 @@ void ConnectSpi()
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not connect to SPI")));
 }
 
+void PutAccuracy(RowWriter *row, int judged, Target target, const AccuracyRow &summary)
+{
+	row->Text(JudgedName(judged));
+	row->Text(TargetName(target));
+	row->Float8(std::isnan(summary.samples) ? 0 : summary.samples);
+	row->Number(summary.p50);
+	row->Number(summary.p90);
+	row->Number(summary.p95);
+	row->Number(summary.coverage);
+}
+
 void PutReturnedModels(ReturnSetInfo *set)
 {
 	TupleDesc descriptor = SPI_tuptable->tupdesc;
@@ -207,16 +218,9 @@ WLM_FUNCTION(wlm_evaluate)
 
 	for (int target = 0; target < static_cast<int>(wlm::Target::kNumTargets); target++) {
 		for (int judged = 0; judged < wlm::kNumJudged; judged++) {
-			const wlm::AccuracyRow summary = wlm::Summarise(trial->fresh->windows[target][judged]);
 			wlm::RowWriter row;
 
-			row.Text(wlm::JudgedName(judged));
-			row.Text(wlm::TargetName(static_cast<wlm::Target>(target)));
-			row.Float8(std::isnan(summary.samples) ? 0 : summary.samples);
-			row.Number(summary.p50);
-			row.Number(summary.p90);
-			row.Number(summary.p95);
-			row.Number(summary.coverage);
+			wlm::PutAccuracy(&row, judged, static_cast<wlm::Target>(target), wlm::Summarise(trial->fresh->windows[target][judged]));
 			row.Emit(set);
 		}
 	}

@@ -3,7 +3,8 @@
  *
  * wlm.classify(sql): every queue in the order in which routing tries them, with
  * the first condition that the statement fails. Callable by everybody, with his
- * own privileges; does not run the statement.
+ * own privileges; does not run the statement. What the conditions are is only for
+ * those who may see what others do.
  */
 #include "pg/guard.hpp"
 #include "pg/sql/result_rows.hpp"
@@ -75,16 +76,15 @@ char *ClientReason()
 	                TextDatumGetCString(DirectFunctionCall1(network_host, address)));
 }
 
-/* Why queue i does not take the statement. Names no other roles: who belongs to what is not for everybody. */
-const char *ReasonText(const Workload &workload, int queue, const QueryAttributes &attributes, Mismatch mismatch)
+/* Why queue i does not take the statement, for those who may know its conditions. Names no other roles. */
+const char *ConditionText(const Workload &workload, int queue, const QueryAttributes &attributes, Mismatch mismatch)
 {
 	const QueueConditions &wanted = workload.conditions[queue];
 
 	switch (mismatch) {
 	case Mismatch::kNone:
-		return queue == 0 ? "it takes what no other queue takes" : "all its conditions hold";
 	case Mismatch::kDraining:
-		return "it is draining";
+		return nullptr;
 	case Mismatch::kQueryGroup:
 		return psprintf("wlm.query_group is \"%s\", not \"%s\"", attributes.query_group, wanted.query_group);
 	case Mismatch::kDatabase:
@@ -107,6 +107,18 @@ const char *ReasonText(const Workload &workload, int queue, const QueryAttribute
 	return nullptr;
 }
 
+/* Why queue i takes the statement, or does not. */
+const char *ReasonText(const Workload &workload, int queue, const QueryAttributes &attributes, Mismatch mismatch, bool sees_conditions)
+{
+	if (mismatch == Mismatch::kNone) {
+		const char *reason = queue == 0 ? "it takes what no other queue takes" : "all its conditions hold";
+		return workload.limits[queue].intake == Intake::kPaused ? psprintf("%s; it is paused", reason) : reason;
+	}
+	if (mismatch == Mismatch::kDraining)
+		return "it is draining";
+	return sees_conditions ? ConditionText(workload, queue, attributes, mismatch) : "a condition does not hold";
+}
+
 /* From a copy of the workload, because the original may be renewed between two rows. */
 void PutQueues(ReturnSetInfo *set, const StatementForecast &statement)
 {
@@ -116,6 +128,7 @@ void PutQueues(ReturnSetInfo *set, const StatementForecast &statement)
 	attributes.context = copy;
 	const Workload &workload = *copy;
 	const int taken = Route(workload, attributes);
+	const bool sees_conditions = MaySeeAll();
 
 	for (int position = 0; position <= workload.num_ordered; position++) {
 		const int queue = position < workload.num_ordered ? workload.order[position] : 0;
@@ -126,7 +139,7 @@ void PutQueues(ReturnSetInfo *set, const StatementForecast &statement)
 		row.Int4(position + 1);
 		row.Name(workload.limits[queue].name);
 		row.Boolean(mismatch == Mismatch::kNone);
-		row.Text(ReasonText(workload, queue, attributes, mismatch));
+		row.Text(ReasonText(workload, queue, attributes, mismatch, sees_conditions));
 		row.Boolean(chosen);
 		row.Text(PriorityName(QueryPriority(queue)));
 		row.Text(chosen && statement.managed ? LaneName(statement.lane) : nullptr);

@@ -2,7 +2,7 @@
  * simulate.cpp
  *
  * wlm.simulate(): the same queries under several schedulers, on a virtual clock.
- * One row for each. Nothing of the running server is touched: the state machine
+ * One row for each, and one for each of its queues if asked for. Nothing of the running server is touched: the state machine
  * that is asked lives in memory of this process.
  */
 #include "pg/guard.hpp"
@@ -25,7 +25,7 @@ namespace wlm {
 namespace {
 
 enum Argument : int {
-	kPolicies = 0, kSlots, kMemory, kProcessors, kQueues, kSettings, kTraceFile, kSince, kUntil, kLoad
+	kPolicies = 0, kSlots, kMemory, kProcessors, kQueues, kSettings, kTraceFile, kSince, kUntil, kLoad, kPerQueue
 };
 
 /* In the order of Scheduler; what really happened has no scheduler here. */
@@ -146,7 +146,33 @@ struct Row {
 	double load;
 	double calibration;         /* simulated / recorded mean queue time; NaN = not known */
 	double calibration_error_ms;/* mean of what a single query's queue time is off */
+	SimulationResult *queues;   /* kMaxQueues, or null: not asked for */
 };
+
+/* The outcome in memory.queue_ms and execution_ms, by queues. */
+void DescribeQueues(const Trace &trace, const WhatIf &what_if, const SimulationMemory &memory, Row *row)
+{
+	const auto count = static_cast<size_t>(trace.num_queries);
+
+	row->queues = static_cast<SimulationResult *>(palloc0(sizeof(SimulationResult) * kMaxQueues));
+	for (int queue = 0; queue < what_if.policy.num_queues; queue++) {
+		CHECK_FOR_INTERRUPTS();
+		DescribeOutcomes(QueriesOf(trace), queue, {memory.queue_ms, count}, {memory.execution_ms, count},
+		                 what_if.short_ms, {memory.values, count}, &row->queues[queue]);
+	}
+}
+
+/* The same of what was recorded, where it is known. */
+void DescribeRecordedQueues(const Trace &trace, const WhatIf &what_if, const SimulationMemory &memory, Row *row)
+{
+	if (std::isnan(row->result.latency_ms.mean))
+		return;
+	for (int64 i = 0; i < trace.num_queries; i++) {
+		memory.queue_ms[i] = trace.queries[i].recorded_queue_ms;
+		memory.execution_ms[i] = trace.execution_ms[i];
+	}
+	DescribeQueues(trace, what_if, memory, row);
+}
 
 /* What the present configuration says of the recorded period, beside the record; `memory` has its outcome. */
 void Calibrate(const Trace &trace, const SimulationMemory &memory, const SimulationResult &simulated, Row *row)
@@ -190,6 +216,33 @@ void PutDistribution(RowWriter *writer, const Distribution &distribution, bool w
 		writer->Number(distribution.max);
 }
 
+/* Columns from the queue time to the slowdown. */
+void PutTimes(RowWriter *writer, const SimulationResult &result)
+{
+	PutDistribution(writer, result.queue_ms, true);
+	writer->Number(result.never_waited);
+	PutDistribution(writer, result.latency_ms, false);
+	writer->Number(result.num_short > 0 ? result.short_latency_ms.p95 : NAN);
+	writer->Number(result.mean_execution_ms);
+	writer->Number(result.mean_slowdown);
+}
+
+/* Of the statements of one queue: what the whole has in common is null. */
+void EmitQueueRow(ReturnSetInfo *set, int policy, const char *queue, const SimulationResult &result)
+{
+	RowWriter writer;
+
+	writer.Text(kPolicyNames[policy]);
+	writer.Name(queue);
+	writer.Int8(result.num_queries);
+	writer.Null();
+	if (result.num_run > 0)
+		PutTimes(&writer, result);
+	while (writer.column < set->setDesc->natts)
+		writer.Null();
+	writer.Emit(set);
+}
+
 /* NaN makes everything that rests on queue times null; only a history knows what happened to its statements. */
 void EmitRow(ReturnSetInfo *set, int policy, const Row &row, const Row *best, bool from_history)
 {
@@ -201,14 +254,10 @@ void EmitRow(ReturnSetInfo *set, int policy, const Row &row, const Row *best, bo
 	const auto number = [&writer, known](double value) { writer.Number(known ? value : NAN); };
 
 	writer.Text(kPolicyNames[policy]);
+	writer.Null();
 	writer.Int8(result.num_queries);
 	writer.Number(row.load > 0 ? row.load : NAN);
-	PutDistribution(&writer, result.queue_ms, true);
-	writer.Number(result.never_waited);
-	PutDistribution(&writer, result.latency_ms, false);
-	writer.Number(result.num_short > 0 ? result.short_latency_ms.p95 : NAN);
-	writer.Number(result.mean_execution_ms);
-	writer.Number(result.mean_slowdown);
+	PutTimes(&writer, result);
 	number(result.throughput_per_s);
 	number(result.makespan_ms);
 	number(result.mean_running);
@@ -240,6 +289,7 @@ void AnswerSimulation(FunctionCallInfo fcinfo)
 		                errmsg("policies of wlm.simulate() must not be null"),
 		                errhint("Leave it out for all of them.")));
 	const PolicyList policies = ReadPolicies(PG_GETARG_ARRAYTYPE_P(kPolicies));
+	const bool per_queue = !PG_ARGISNULL(kPerQueue) && PG_GETARG_BOOL(kPerQueue);
 	ReadWhatIf(fcinfo, what_if);
 	ReturnSetInfo *set = BeginRows(fcinfo);
 	ReadTrace(fcinfo, *what_if, &trace);
@@ -248,7 +298,7 @@ void AnswerSimulation(FunctionCallInfo fcinfo)
 	if (median_is_short)
 		what_if->short_ms = MedianWork(trace, memory);
 	for (Row &row : rows)
-		row = {SimulationResult{}, NAN, NAN, NAN};
+		row = {SimulationResult{}, NAN, NAN, NAN, nullptr};
 
 	const int wlm_policy = static_cast<int>(Scheduler::kWlm);
 	const bool calibrates = trace.from_history && policies.Has(kRecorded) && policies.Has(wlm_policy);
@@ -256,6 +306,8 @@ void AnswerSimulation(FunctionCallInfo fcinfo)
 		DescribeRecorded(trace, *what_if, memory, &rows[kRecorded].result);
 		rows[kRecorded].load =
 			LoadOf(QueriesOf(trace), trace.from_history ? what_if->recorded_processors : what_if->processors);
+		if (per_queue)
+			DescribeRecordedQueues(trace, *what_if, memory, &rows[kRecorded]);
 	}
 	if (calibrates && what_if->changed)
 		CalibratePresent(trace, *what_if, memory, &rows[kRecorded]);
@@ -270,6 +322,8 @@ void AnswerSimulation(FunctionCallInfo fcinfo)
 			continue;
 		RunSimulation(trace, static_cast<Scheduler>(policy), *what_if, memory, &rows[policy].result);
 		rows[policy].load = load;
+		if (per_queue)
+			DescribeQueues(trace, *what_if, memory, &rows[policy]);
 		if (policy == wlm_policy && calibrates && !what_if->changed) {
 			Calibrate(trace, memory, rows[policy].result, &rows[policy]);
 			rows[kRecorded].calibration = rows[policy].calibration;
@@ -283,6 +337,10 @@ void AnswerSimulation(FunctionCallInfo fcinfo)
 		/* What was recorded did not have this load. */
 		const bool comparable = policies.Has(best) && (policy != kRecorded || PG_ARGISNULL(kLoad));
 		EmitRow(set, policy, rows[policy], comparable ? &rows[best] : nullptr, trace.from_history);
+		for (int queue = 0; queue < kMaxQueues && rows[policy].queues != nullptr; queue++) {
+			if (rows[policy].queues[queue].num_queries > 0)
+				EmitQueueRow(set, policy, what_if->policy.queues[queue].name, rows[policy].queues[queue]);
+		}
 	}
 }
 

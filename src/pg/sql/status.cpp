@@ -15,6 +15,7 @@
 #include "pg/query/classify.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
+#include "pg/sql/models.hpp"
 
 namespace wlm {
 
@@ -205,13 +206,7 @@ WLM_FUNCTION(wlm_expert_accuracy)
 			const wlm::AccuracyRow summary = wlm::Summarise(copy->windows[target][judged]);
 			wlm::RowWriter row;
 
-			row.Text(wlm::JudgedName(judged));
-			row.Text(wlm::TargetName(static_cast<wlm::Target>(target)));
-			row.Float8(std::isnan(summary.samples) ? 0 : summary.samples);
-			row.Number(summary.p50);
-			row.Number(summary.p90);
-			row.Number(summary.p95);
-			row.Number(summary.coverage);
+			wlm::PutAccuracy(&row, judged, static_cast<wlm::Target>(target), summary);
 			row.Number(summary.share);
 			if (judged == wlm::kNumExperts)
 				row.Number(static_cast<double>(wlm::MeanCalibration(*copy, static_cast<wlm::Target>(target))));

@@ -28,7 +28,6 @@ void CreatePublishedModels(char *memory, Size model_memory);
 void AttachPublishedModels(char *memory);
 
 inline constexpr ModelId kPublishedModels[] = {kTreesModel, kGraphModel, kNeighboursModel};
-inline bool IsPublished(ModelId which) { return which >= kTreesModel && which <= kNeighboursModel; }
 
 /* The models in use, for as long as it lives. One at a time per process. */
 class ModelsInUse {
