@@ -65,6 +65,21 @@ ROLLBACK;
 SELECT wlm.drop_queue('reports'), wlm.drop_queue('nobody');
 SELECT pg_temp.in_force('count(*) = 1 FROM wlm.queue_state');
 
+-- A burst: work for 1,000 s that comes within 710 s. After wlm.max_wait (300 s) all that wait start together, and the short ones share
+-- processors with the long. In turns of one statement for each processor, so that it is the same on every machine. What history says of
+-- wlm.max_wait is not said as well.
+BEGIN;
+CREATE TEMP TABLE processors (number int);
+COPY processors FROM PROGRAM 'getconf _NPROCESSORS_ONLN';
+SELECT count(pg_temp.remember('2020-01-01'::timestamptz + turn * interval '20 s', (turn - 1) * 20000, 20000, forced => true)) = 0 AS remembered
+FROM processors, generate_series(1, 40) turn, generate_series(1, number);
+SELECT count(pg_temp.remember('2020-01-01'::timestamptz + (800 + turn) * interval '1 s', (489 - turn) * 1000, 1000)) = 0 AS remembered
+FROM processors, generate_series(1, 200) turn, generate_series(1, number);
+SELECT current, recommended, change, latency_mean_after_ms < 0.8 * latency_mean_before_ms AS latency,
+       evidence ~ '^\d+ statements simulated, offered load 1.41, \d+ of them started over the limits after waiting that long$' AS evidence
+FROM wlm.recommend('2020-01-01', '2020-01-03') WHERE subject = 'wlm.max_wait';
+ROLLBACK;
+
 -- Facts: what spills with all it may have; what waited out max_wait; and that nothing is managed yet.
 BEGIN;
 SELECT count(*) FROM (SELECT pg_temp.remember('2020-01-01'::timestamptz + g * interval '1 min', 0, 100, temp_bytes => 1000, granted_kb => 1024 * 1024)

@@ -59,6 +59,15 @@ Advice *Advise(AdviceList *list, const char *subject, double gain)
 	return advice;
 }
 
+bool HasAdvice(const AdviceList &list, const char *subject)
+{
+	for (int i = 0; i < list.count; i++) {
+		if (strcmp(list.advice[i].subject, subject) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Ranked by what it means for all statements. */
 void AdviseQueue(const QueueLimits &limits, const QueueFacts &facts, int64 num_statements, AdviceList *list)
 {
@@ -188,7 +197,8 @@ void AdviseFromFacts(const WhatIf &present, const HistoryFacts &facts, AdviceLis
 		                            100 * facts.capped_share);
 	}
 	const double waited_out = static_cast<double>(facts.num_waited_out) / static_cast<double>(std::max(facts.num_statements, int64{1}));
-	if (waited_out > kMany) {
+	/* Not over what a simulation says of the same. */
+	if (waited_out > kMany && !HasAdvice(*list, "wlm.max_wait")) {
 		Advice *advice = Advise(list, "wlm.max_wait", waited_out / 2);
 		advice->current = psprintf("%d s", setting::max_wait_ms / 1000);
 		advice->recommended = psprintf("%lld s", 2LL * setting::max_wait_ms / 1000);

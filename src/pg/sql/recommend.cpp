@@ -33,6 +33,11 @@ constexpr double kMostDays = 7;
 constexpr double kLeastGain = 0.05;
 constexpr double kMostLoss = 0.05;
 
+/* Fewer that were forced cannot move the figures of all. */
+constexpr int64 kLeastForced = 10;
+constexpr double kManyForced = 0.01;
+constexpr double kMostMaxWaitMs = 2147483647;   /* of the setting */
+
 double GainOf(const SimulationResult &before, const SimulationResult &after)
 {
 	const double gains[] = {Gain(before.latency_ms.mean, after.latency_ms.mean), Gain(before.queue_ms.p90, after.queue_ms.p90),
@@ -137,6 +142,28 @@ void TrySettings(Trial *trial, const WhatIf &present)
 			Try(trial, "wlm.express_floor", psprintf("%.0f ms", floor_ms), psprintf("%.0f ms", std::floor(wanted)),
 			    psprintf("ALTER SYSTEM SET wlm.express_floor = %.0f", std::floor(wanted)), variant);
 	}
+}
+
+/*
+ * Where many started over the limits because they had waited for that long. In a burst that lets everybody in at a time, and the
+ * short ones wait with all others for processors.
+ */
+void TryMaxWait(Trial *trial, const WhatIf &present)
+{
+	const double now_ms = present.policy.max_wait_ms;
+	const int64 num_forced = trial->present.num_forced;
+	char *const usual = trial->evidence;
+
+	if (num_forced < kLeastForced || static_cast<double>(num_forced) < kManyForced * static_cast<double>(trial->trace->num_queries))
+		return;
+	trial->evidence = psprintf("%s, " INT64_FORMAT " of them started over the limits after waiting that long", usual, num_forced);
+	for (const double factor : {2.0, 6.0}) {
+		WhatIf variant = present;
+		variant.policy.max_wait_ms = std::min(now_ms * factor, kMostMaxWaitMs);
+		Try(trial, "wlm.max_wait", psprintf("%.0f s", now_ms / 1000), psprintf("%.0f s", variant.policy.max_wait_ms / 1000),
+		    psprintf("ALTER SYSTEM SET wlm.max_wait = %.0f", variant.policy.max_wait_ms), variant);
+	}
+	trial->evidence = usual;
 }
 
 void TryPriority(Trial *trial, const WhatIf &present, int queue, int change)
@@ -270,6 +297,7 @@ void AnswerRecommendation(FunctionCallInfo fcinfo)
 	TryTotalSlots(&trial, *present);
 	TryMemory(&trial, *present);
 	TrySettings(&trial, *present);
+	TryMaxWait(&trial, *present);
 	TryQueues(&trial, *present);
 	AdviseFromFacts(*present, *facts, list);
 	RankAdvice(list);

@@ -23,7 +23,7 @@ struct PriorityChanges {
 	RolePriority of[2 * kMaxUserPriorities];
 };
 
-/* Roles whose priority differs between the two. Looks them up: in a transaction, and before anything is put in force, since it may raise. */
+/* Roles whose priority differs between the two. Looks them up: in a transaction, before anything is put in force, since it may raise. */
 void FindPriorityChanges(const Workload &before, const Workload &after, PriorityChanges *changes);
 
 /* To their statements that wait or run. */
