@@ -250,6 +250,10 @@ class Driver : private Random {
 			if (shadow_.queries[static_cast<size_t>(i)].asked)
 				handle = i;
 		}
+		/* each answer costs what may be thrown away: of who was not asked little, but for now and then */
+		const ShadowQuery &answers = shadow_.At(handle);
+		if (answers.state == QueryState::kRunning && !answers.asked && shadow_.now - answers.run_since > 50 && !Chance(0.002))
+			return;
 		const bool was_running = shadow_.At(handle).state == QueryState::kRunning;
 		const Preemption outcome = policy_->GiveWay(handle, caller_ms_);
 		shadow_.GaveWay(handle, outcome);

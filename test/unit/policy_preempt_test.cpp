@@ -190,7 +190,7 @@ TEST_F(PreemptTest, ARequestThatNobodyNeedsAnyMoreIsWithdrawn)
 {
 	Start();
 	const Decision other = Arrive({});
-	const Decision low = ArriveRestartable({.priority = Priority::kLow});
+	const Decision low = ArriveRestartable({.priority = Priority::kLow, .time_ms = 60000});
 	Decision high = Arrive({.priority = Priority::kHigh});
 	policy->Finish(other.handle, now);                      /* before its owner has looked: he hears nothing */
 	EXPECT_EQ(kNoQuery, policy->TakeVictim());
@@ -200,11 +200,59 @@ TEST_F(PreemptTest, ARequestThatNobodyNeedsAnyMoreIsWithdrawn)
 	policy->Cancel(next.handle, now);                       /* after that: he is told when he comes */
 	EXPECT_EQ(Preemption::kRefused, policy->GiveWay(low.handle, now));
 	EXPECT_EQ(QueryState::kRunning, View(low).state);
-	EXPECT_EQ(0u, Counters().num_preempted);
+	EXPECT_EQ(1u, Counters().num_preempted);                /* its work is gone all the same */
 
-	Arrive({.priority = Priority::kHigh});                  /* and may be asked again */
-	EXPECT_EQ(low.handle, policy->TakeVictim());
+	Arrive({.priority = Priority::kHigh});                  /* and may be asked again, but not at once and not each time */
+	EXPECT_EQ(kNoQuery, policy->TakeVictim());
+	QueryHandle asked = kNoQuery;
+	for (int i = 0; i < 9 && asked == kNoQuery; i++) {
+		Tick();
+		asked = policy->TakeVictim();
+	}
+	EXPECT_EQ(low.handle, asked);
 	policy->Finish(high.handle, now);
+}
+
+/* Its owner has thrown its work away before it could know: that is charged once, and not asked for a second time. */
+TEST_F(PreemptTest, WhatIsThrownAwayForNobodyIsCharged)
+{
+	Start();
+	Arrive({});
+	const Decision low = ArriveRestartable({.priority = Priority::kLow, .time_ms = 9000});
+	now += 3000;
+	const Decision high = Arrive({.priority = Priority::kHigh});
+	ASSERT_EQ(low.handle, policy->TakeVictim());
+	policy->Cancel(high.handle, now);
+	EXPECT_EQ(Preemption::kRefused, policy->GiveWay(low.handle, now));
+	EXPECT_EQ(QueryState::kRunning, View(low).state);
+	EXPECT_EQ(1, View(low).num_preempted);
+	EXPECT_EQ(3000, Counters().total_wasted_ms);
+	EXPECT_EQ(Preemption::kRefused, policy->GiveWay(low.handle, now));      /* nothing new was lost */
+	EXPECT_EQ(3000, Counters().total_wasted_ms);
+
+	now += 500;                                             /* ran for 500 ms, not for 3500: too short to be asked again */
+	Arrive({.priority = Priority::kHigh});
+	Tick();
+	now += 7000;                                            /* 8500 ms of 9000, and 3000 before */
+	Tick();
+	EXPECT_EQ(kNoQuery, policy->TakeVictim());
+	policy->Finish(low.handle, now);
+	EXPECT_EQ(3000, Counters().total_wasted_ms);
+}
+
+/* A hop that finds room goes on there, but from its beginning. */
+TEST_F(PreemptTest, AHopThatFindsRoomIsChargedToo)
+{
+	AddQueue("other", 1);
+	Start();
+	const Decision moved = ArriveRestartable({.time_ms = 10000});
+	now += 2000;
+	ASSERT_TRUE(policy->Move(moved.handle, 1, now));
+	EXPECT_EQ(Preemption::kRefused, policy->Requeue(moved.handle, now));
+	EXPECT_EQ(QueryState::kRunning, View(moved).state);
+	EXPECT_EQ(1, View(moved).num_preempted);
+	EXPECT_EQ(2000, policy->Counters(1).total_wasted_ms);
+	policy->Finish(moved.handle, now);
 }
 
 TEST_F(PreemptTest, WhoHasSentARowIsLeftAloneAndAnotherIsAsked)

@@ -198,6 +198,15 @@ class Shadow : public ShadowBooks {
 		const bool can = query.state == QueryState::kRunning && !query.express && !query.maintenance && !query.superuser &&
 			query.restartable && query.may_wait && !query.untaken && config.preemption;
 		query.asked = false;
+		if (query.state == QueryState::kRunning) {      /* gone, whatever the answer is */
+			const double lost = query.ran + now - query.run_since;
+			queue.preempted++;
+			queue.wasted += lost;
+			query.wasted += lost;
+			query.num_preempted++;
+			query.ran = 0;
+			query.run_since = now;
+		}
 		if (outcome == Preemption::kRefused) {
 			if (policy_->View(handle).state != query.state && query.state != QueryState::kQueued)
 				Complain("refused to wait, but does");
@@ -208,11 +217,6 @@ class Shadow : public ShadowBooks {
 			above = above || (other.state == QueryState::kQueued && other.priority > query.priority);
 		if (!can || !above)
 			Complain("gave way, but could not, or to nobody");
-		const double lost = query.ran + now - query.run_since;
-		queue.preempted++;
-		queue.wasted += lost;
-		query.wasted += lost;
-		query.num_preempted++;
 		query.moved = true;         /* one behind it may have become a claimant meanwhile */
 		GiveSlots(query);
 		queue.running--;

@@ -187,7 +187,7 @@ enum class DeadlineOutcome : uint8_t { kTooEarly = 0, kForced, kTimedOut /* the 
 enum class Preemption : uint8_t {
 	kWaits = 0,
 	kAdmitted,  /* there is room again by now */
-	kRefused    /* not running any more, or it may not: goes on */
+	kRefused    /* not running any more, or it may not: goes on from its beginning */
 };
 
 /* What an end teaches the express lane (express.cpp). */
@@ -295,7 +295,10 @@ class Policy {
 	void SetRestartable(QueryHandle handle, bool restartable) noexcept;
 	/* The next query that is to be asked to give way, or kNoQuery; each request is returned once. It may go on if it cannot any more. */
 	QueryHandle TakeVictim() noexcept;
-	/* Its owner has stopped it: slot and memory go back, and it waits with the key it had (kWaits), unless there is room. */
+	/*
+	 * Its owner has stopped it and thrown away what it has executed, which is charged whatever the answer is: slot and memory go back,
+	 * and it waits with the key it had (kWaits), unless there is room.
+	 */
 	Preemption GiveWay(QueryHandle handle, double now_ms) noexcept;
 	/* The same after Move(): its owner has stopped it because its new queue has no room for it. Waits there; kRefused: room by now. */
 	Preemption Requeue(QueryHandle handle, double now_ms) noexcept;
@@ -495,6 +498,7 @@ class Policy {
 	bool MaySeek(QueryHandle handle) const noexcept;
 	double LostMs(const Entry &entry) const noexcept;
 	bool MayBeginAgain(const Entry &entry) const noexcept;
+	void ThrowAway(Entry &entry) noexcept;
 	Preemption BeginAgain(QueryHandle handle) noexcept;
 	bool MayGiveWay(const Entry &entry) const noexcept;
 	bool FitsInPlaceOf(QueryHandle waiter, QueryHandle victim) noexcept;

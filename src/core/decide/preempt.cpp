@@ -14,6 +14,9 @@
  * answered. The victim waits again with the key and the arrival that it had,
  * but the queue time-out, an error, does not count for it any more.
  *
+ * Who answers with GiveWay() or Requeue() has thrown its work away before: that is charged even if it goes on at once,
+ * because nobody needs its slot any more.
+ *
  * Bounds of what is thrown away: policy_constants.hpp. Cost: arrivals and ticks
  * read the table once, and only if a lower level has somebody who might give way.
  */
@@ -302,6 +305,7 @@ Preemption Policy::GiveWay(QueryHandle handle, double now_ms) noexcept
 	Entry &entry = entries()[handle];
 	const QueryHandle asked_for = entry.partner;
 	Unask(handle);
+	ThrowAway(entry);
 	if (!config_.preemption || !MayBeginAgain(entry) || !SomebodyNeeds(handle, asked_for))
 		return Preemption::kRefused;
 	return BeginAgain(handle);
@@ -312,8 +316,9 @@ Preemption Policy::Requeue(QueryHandle handle, double now_ms) noexcept
 	Advance(now_ms);
 	if (!InUse(handle) || entries()[handle].state != QueryState::kRunning)
 		return Preemption::kRefused;
-	const Entry &entry = entries()[handle];
+	Entry &entry = entries()[handle];
 	Unask(handle);
+	ThrowAway(entry);
 	if (!MayBeginAgain(entry) || !OverSlots(queues_[entry.queue]))
 		return Preemption::kRefused;
 	return BeginAgain(handle);
@@ -324,25 +329,35 @@ bool Policy::MayBeginAgain(const Entry &entry) const noexcept
 	return IsRestartable(entry) && (entry.flags & kMayWaitFlag) != 0 && (entry.flags & kUntakenFlag) == 0;
 }
 
+/* What a running query has executed is gone, whether it waits now or goes on. */
+void Policy::ThrowAway(Entry &entry) noexcept
+{
+	QueueCounters &counters = queues_[entry.queue].counters;
+	const double lost_ms = LostMs(entry);
+	counters.num_preempted++;
+	counters.total_wasted_ms += lost_ms;
+	waste_credit_ms_ -= lost_ms;
+	entry.wasted_ms += static_cast<float>(lost_ms);
+	entry.num_preempted = static_cast<uint16_t>(std::min(entry.num_preempted + 1, 0xffff));
+	LeaveMachine(entry);
+	entry.ran_ms = 0;
+	entry.beside = 0;
+	entry.since_ms = clock_ms_;
+	EnterMachine(entry);
+}
+
 /* From running to waiting, with the key and the arrival that it had. */
 Preemption Policy::BeginAgain(QueryHandle handle) noexcept
 {
 	Entry &entry = entries()[handle];
 	QueueCounters &counters = queues_[entry.queue].counters;
-	const double lost_ms = LostMs(entry);
 	const int64_t memory_kb = entry.memory_kb;
-	counters.num_preempted++;
-	counters.total_wasted_ms += lost_ms;
-	waste_credit_ms_ -= lost_ms;
 
 	LeaveRunning(handle);
 	num_holders_ -= HoldsMemory(entry) ? 1 : 0;
 	counters.num_running--;
 	GiveSlots(entry);
 	entry.memory_kb = entry.wish_kb;
-	entry.wasted_ms += static_cast<float>(lost_ms);
-	entry.num_preempted = static_cast<uint16_t>(std::min(entry.num_preempted + 1, 0xffff));
-	entry.ran_ms = 0;
 	entry.beside = 0;
 	entry.since_ms = policy::kNever;
 	entry.queued_ms = clock_ms_;

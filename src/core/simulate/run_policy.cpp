@@ -152,14 +152,12 @@ class PolicyRun {
 		for (QueryHandle asked = policy_->TakeVictim(); asked != kNoQuery; asked = policy_->TakeVictim()) {
 			const int32_t query = run_.arrays.queries[asked];
 			const Preemption answer = policy_->GiveWay(asked, now());
-			if (answer != Preemption::kRefused) {
-				run_.machine.Stop(query);
-				run_.BookExecution(query);
-				if (answer == Preemption::kAdmitted)
-					run_.Begin(query, run_.query(query).work_ms);
-				else
-					Wait(query, policy_->DeadlineMs(asked));
-			}
+			run_.machine.Stop(query);
+			run_.BookExecution(query);
+			if (answer == Preemption::kWaits)
+				Wait(query, policy_->DeadlineMs(asked));
+			else
+				run_.Begin(query, run_.query(query).work_ms);
 			StartAdmitted();
 		}
 	}
