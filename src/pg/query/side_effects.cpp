@@ -5,7 +5,9 @@
  * in it is taken to have side effects: nodes of later versions, foreign tables (another server may do anything)
  * and custom scans.
  *
- * Functions count by what they are declared to be; of user-defined aggregates and window functions the functions that they are
+ * Functions count by what they are declared to be. Stable is not enough: a function may move what its session has, such as a cursor, and
+ * be declared stable, for it changes no table. Nothing but PARALLEL SAFE rules that out, of functions that PostgreSQL does not bring along.
+ * Of user-defined aggregates and window functions the functions that they are
  * made of. Domains are not looked into: their checks may call anything.
  */
 #include "pg/query/side_effects.hpp"
@@ -25,12 +27,16 @@ namespace wlm {
 
 namespace {
 
-bool IsVolatile(Oid function) { return OidIsValid(function) && func_volatile(function) == PROVOLATILE_VOLATILE; }
+bool LeavesTraces(Oid function)
+{
+	return OidIsValid(function) && (func_volatile(function) == PROVOLATILE_VOLATILE ||
+	                                (function >= FirstNormalObjectId && func_parallel(function) != PROPARALLEL_SAFE));
+}
 
-bool IsVolatileFunction(Oid function, void *) { return IsVolatile(function); }
+bool FunctionLeavesTraces(Oid function, void *) { return LeavesTraces(function); }
 
-/* An aggregate itself is always declared immutable. */
-bool IsVolatileAggregate(Oid aggregate)
+/* An aggregate itself is always declared immutable; its functions need not be. */
+bool AggregateLeavesTraces(Oid aggregate)
 {
 	if (aggregate < FirstNormalObjectId)
 		return false;
@@ -39,28 +45,28 @@ bool IsVolatileAggregate(Oid aggregate)
 		return true;
 	const FormData_pg_aggregate form = *reinterpret_cast<FormData_pg_aggregate *>(GETSTRUCT(tuple));
 	ReleaseSysCache(tuple);
-	return IsVolatile(form.aggtransfn) || IsVolatile(form.aggfinalfn) || IsVolatile(form.aggcombinefn) ||
-	       IsVolatile(form.aggserialfn) || IsVolatile(form.aggdeserialfn) || IsVolatile(form.aggmtransfn) ||
-	       IsVolatile(form.aggminvtransfn) || IsVolatile(form.aggmfinalfn);
+	return LeavesTraces(form.aggtransfn) || LeavesTraces(form.aggfinalfn) || LeavesTraces(form.aggcombinefn) ||
+	       LeavesTraces(form.aggserialfn) || LeavesTraces(form.aggdeserialfn) || LeavesTraces(form.aggmtransfn) ||
+	       LeavesTraces(form.aggminvtransfn) || LeavesTraces(form.aggmfinalfn);
 }
 
 bool WalkExpression(Node *node, void *context)
 {
 	if (node == nullptr)
 		return false;
-	if (check_functions_in_node(node, IsVolatileFunction, nullptr))
+	if (check_functions_in_node(node, FunctionLeavesTraces, nullptr))
 		return true;
 	switch (nodeTag(node)) {
 		case T_NextValueExpr:
 		case T_CoerceToDomain:
 			return true;
 		case T_Aggref:
-			if (IsVolatileAggregate(reinterpret_cast<Aggref *>(node)->aggfnoid))
+			if (AggregateLeavesTraces(reinterpret_cast<Aggref *>(node)->aggfnoid))
 				return true;
 			break;
 		case T_WindowFunc: {
 			const WindowFunc *function = reinterpret_cast<WindowFunc *>(node);
-			if (function->winagg && IsVolatileAggregate(function->winfnoid))
+			if (function->winagg && AggregateLeavesTraces(function->winfnoid))
 				return true;
 			break;
 		}
