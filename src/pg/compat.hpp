@@ -17,6 +17,15 @@ extern "C" {
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 #include "utils/wait_event.h"
+
+/*
+ * As libpq/libpq.h declares it in 15 to 18; that needs Kerberos headers, which a build machine may lack. Compare with the header before
+ * another version is allowed.
+ */
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "is pq_check_connection() still declared like this?"
+#endif
+extern bool pq_check_connection(void);
 }
 
 namespace wlm {

@@ -18,8 +18,8 @@ $high->do("SET wlm.priority = 'high'");
 my $urgent = 'SELECT costly(id) FROM numbers WHERE id = 1';
 
 $admin->do($_) for (
-	# not volatile, so that whoever calls it may give way; the cost makes it long by prediction
-	q{CREATE FUNCTION nap(seconds float8) RETURNS integer LANGUAGE plpgsql STABLE COST 100000000
+	# neither volatile nor parallel unsafe, so that whoever calls it may give way; the cost makes it long by prediction
+	q{CREATE FUNCTION nap(seconds float8) RETURNS integer LANGUAGE plpgsql STABLE PARALLEL SAFE COST 100000000
 		AS 'BEGIN PERFORM pg_sleep(seconds); RETURN 1; END'},
 	'CREATE TABLE news AS SELECT 1 AS x');
 
@@ -150,10 +150,12 @@ sub make_it_wait
 sub let_go { $admin->do('SELECT pg_advisory_unlock(1)'); return is($holder->finish->{error}, '', 'the other ends'); }
 
 make_it_wait('SELECT nap(4)');
+usleep(1_200_000);
 $admin->do("SELECT pg_cancel_backend($low->{pid})");
 is($low->finish->{error}, 'canceling statement due to user request', 'cancelled while it waits');
 let_go();
-is(last_of($low, 'final_state, num_preempted'), 'cancelled|1', 'its history says so');
+is(last_of($low, 'final_state, num_preempted, queue_ms > 1000, actual_ms < 500'), 'cancelled|1|t|t',
+	'its history says so, and that it has waited, not executed');
 
 $low->do("SET statement_timeout = '900ms'");
 make_it_wait('SELECT nap(4)');

@@ -27,13 +27,24 @@ $admin->do($_) for (
 	'INSERT INTO part SELECT i, i % 13 FROM generate_series(1, 12000) i',
 	'CREATE TABLE empty (x int)',
 	'ANALYZE',
-	q{CREATE FUNCTION stable_count(n int) RETURNS bigint LANGUAGE plpgsql STABLE AS
+	q{CREATE FUNCTION stable_count(n int) RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL SAFE AS
 		'BEGIN RETURN (SELECT count(*) FROM fact WHERE g < n); END'},
 	q{CREATE FUNCTION volatile_one() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'},
 	q{CREATE FUNCTION volatile_add(a int, b int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN a + coalesce(b, 0); END'},
 	'CREATE AGGREGATE volatile_sum(int) (SFUNC = volatile_add, STYPE = int, INITCOND = 0)',
-	q{CREATE FUNCTION swallows(x int) RETURNS text LANGUAGE plpgsql STABLE AS
+	q{CREATE FUNCTION swallows(x int) RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE AS
 		$$BEGIN PERFORM pg_sleep(0.3); RETURN 'slept'; EXCEPTION WHEN query_canceled THEN RETURN 'cancelled'; END$$},
+	q{CREATE FUNCTION converts(divisor int) RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+		BEGIN
+			PERFORM pg_sleep(0.3);
+			RETURN 'slept ' || 1 / divisor;
+		EXCEPTION WHEN query_canceled THEN
+			RAISE EXCEPTION 'my own words';
+		END$$},
+	q{CREATE FUNCTION fetches(x int) RETURNS int LANGUAGE plpgsql STABLE AS $$
+		DECLARE mine refcursor := 'mine'; row record; BEGIN FETCH mine INTO row; RETURN row.id; END$$},
+	q{CREATE FUNCTION add(a int, b int) RETURNS int LANGUAGE sql STABLE AS 'SELECT a + coalesce(b, 0)'},
+	'CREATE AGGREGATE sum_of(int) (SFUNC = add, STYPE = int, INITCOND = 0, PARALLEL = SAFE)',
 	q{CREATE FUNCTION inside() RETURNS bigint LANGUAGE plpgsql AS $$
 		DECLARE n bigint; BEGIN SELECT sum(id) INTO n FROM fact; RETURN n; END$$},
 	'CREATE SEQUENCE s', 'CREATE DOMAIN positive AS int CHECK (value > 0)');
@@ -175,7 +186,7 @@ my @never = (
 	'SELECT count(*) FROM fact JOIN dim ON fact.k = dim.k AND random() < 2',
 	'SELECT count(*) FROM (SELECT id FROM fact LIMIT (random() * 0 + 3)::int) l',
 	'SELECT (SELECT max(volatile_one()) FROM dim WHERE dim.k = fact.k) FROM fact WHERE id < 3',
-	'SELECT * FROM volatile_one()', 'SELECT id::positive FROM fact WHERE id < 3',
+	'SELECT * FROM volatile_one()', 'SELECT sum_of(v) FROM fact WHERE id < 9', 'SELECT id::positive FROM fact WHERE id < 3',
 	'SELECT id FROM fact WHERE id < 3 FOR UPDATE', 'SELECT id FROM fact WHERE id < 3 FOR KEY SHARE',
 	'WITH d AS (DELETE FROM empty RETURNING x) SELECT count(*) FROM d',
 	'EXPLAIN (ANALYZE, TIMING off, COSTS off) SELECT count(*) FROM fact', 'SELECT inside()',
@@ -187,6 +198,14 @@ for my $statement (@never)
 	is($one->query($statement)->{error}, '', $statement);
 	is(restarts($one), 0, '... does not begin again');
 }
+# A stable function can still move what is its session's: PARALLEL SAFE would say that it does not.
+$one->do('BEGIN');
+$one->do('DECLARE mine CURSOR FOR SELECT id FROM fact ORDER BY id');
+is_deeply($one->do('SELECT id, fetches(id) FROM fact WHERE id < 4 ORDER BY id')->{rows}, [ [ 1, 1 ], [ 2, 2 ], [ 3, 3 ] ],
+	'a function that fetches from a cursor');
+$one->do('COMMIT');
+is(restarts($one), 0, '... does not begin again');
+
 for my $cursor ('NO SCROLL CURSOR', 'SCROLL CURSOR', 'CURSOR')
 {
 	$one->do('BEGIN');
@@ -204,6 +223,16 @@ $one->do("SET wlm_test.give_way = '1, 50'");
 is($one->value('SELECT swallows(1) FROM empty RIGHT JOIN (VALUES (1)) v(y) ON true'), 'slept',
 	'a cancel that a function catches changes nothing');
 is(restarts($one), 1, '... but that it begins again');
+my $converts = 'SELECT converts(%d) FROM empty RIGHT JOIN (VALUES (1)) v(y) ON true';
+is($one->value(sprintf $converts, 1), 'slept 1', 'nor does one of which a function makes another error');
+is(restarts($one), 1, '... it begins again too');
+is($one->query(sprintf $converts, 0)->{sqlstate}, '22012', 'an error that has nothing to do with it comes again');
+is(restarts($one), 1, '... after it began again');
+$one->send(sprintf $converts, 1);
+usleep(150_000);
+$admin->do("SELECT pg_cancel_backend($one->{pid})");
+is($one->finish->{error}, 'my own words', 'who is cancelled by somebody else is told by the function');
+restarts($one);
 
 # ---- a thousand times ----
 

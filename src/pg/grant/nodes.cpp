@@ -22,6 +22,7 @@ extern "C" {
 #include <algorithm>
 
 #include "pg/grant/wrappers.hpp"
+#include "pg/observe/observe.hpp"
 #include "pg/query/classify.hpp"
 #include "pg/settings.hpp"
 
@@ -174,19 +175,6 @@ void ShareCharges(const ManagedQuery *query, NodeGrants *grants)
 	}
 }
 
-/* The slot of the query that this worker works for, or null. */
-QuerySlot *SlotOfLeader()
-{
-	const int handle = setting::query_serial - 1;
-	const PGPROC *leader = MyProc->lockGroupLeader;
-
-	if (query_slots == nullptr || policy == nullptr || handle < 0 || handle >= policy->max_queries() || leader == nullptr ||
-	    leader == MyProc)
-		return nullptr;
-	QuerySlot *const slot = &query_slots[handle];
-	return slot->pid == leader->pid ? slot : nullptr;
-}
-
 }  // namespace
 
 void PrepareNodeGrants(ManagedQuery *query, int instrumented)
@@ -238,7 +226,7 @@ void AttachWorkerGrants(QueryDesc *query_desc)
 	if (query_desc->dest == nullptr || query_desc->dest->mydest != DestTupleQueue || query_desc->planstate == nullptr ||
 	    FindTable(query_desc->estate) != nullptr)
 		return;
-	const QuerySlot *const slot = SlotOfLeader();
+	const QuerySlot *const slot = LeaderSlot();
 	if (slot == nullptr || !slot->applied)
 		return;
 	const bool limited = slot->node_limits.max_plan_node_id >= 0;

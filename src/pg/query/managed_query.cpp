@@ -504,8 +504,6 @@ void ReleaseQuery(ManagedQuery *query, FinalState state)
 			experience.lane = static_cast<uint8_t>(view.lane);
 			experience.forced = view.forced;
 			experience.evicted = view.evicted;
-			experience.queue = static_cast<int16_t>(view.queue);
-			experience.priority = static_cast<uint8_t>(view.priority);
 			RecordRulesLocked(query, record);
 			experience.load_beside = static_cast<float>(view.load_beside);
 			if (view.state == QueryState::kQueued)

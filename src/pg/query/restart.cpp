@@ -20,6 +20,7 @@
 extern "C" {
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "executor/executor.h"
 #include "executor/instrument.h"
 #include "jit/jit.h"
@@ -56,7 +57,7 @@ namespace {
 struct Attempts {
 	ManagedQuery *query;
 	QueryDesc *outer;
-	ExecProcNodeMtd root;        /* what the outer root had for ExecProcNode */
+	ExecProcNodeMtd next_row;    /* what the outer root had for ExecProcNode */
 };
 
 Attempts *current = nullptr;
@@ -357,6 +358,8 @@ void ClearSlotLocked(QuerySlot *slot)
 	slot->used_kb = slot->real_kb = 0;
 	slot->node_limits.max_plan_node_id = -1;
 	pg_atomic_write_u32(&slot->grown_kb, 0);
+	uint32 guard = static_cast<uint32>(StopReason::kMemoryGuard); /* its memory is free; what else is to end the query is about all of it */
+	pg_atomic_compare_exchange_u32(&slot->stop_requested, &guard, static_cast<uint32>(StopReason::kNone));
 	SpinLockAcquire(&slot->mutex);
 	slot->worker_memory_kb = 0;
 	slot->num_reports = 0;
@@ -411,6 +414,7 @@ void WaitForTurn(ManagedQuery *query, StopReason reason, int64 temp_blocks)
 	if (outer->totaltime != nullptr)
 		InstrStopNode(outer->totaltime, 0);
 	const Turn turn = StandAside(query, reason);
+	DropStalePost(query);
 	if (turn.outcome == Preemption::kWaits) {
 		experience.queue_ms += static_cast<float>(WaitAgain(query, turn.deadline_ms));
 		SetPhase(query->handle, Phase::kRunning);
@@ -431,7 +435,7 @@ TupleTableSlot *RunAttempts(PlanState *root)
 	ManagedQuery *const query = current->query;
 	QueryDesc *const outer = current->outer;
 
-	root->ExecProcNode = current->root;
+	root->ExecProcNode = current->next_row;
 	for (;;) {
 		const int64 temp_blocks = pgBufferUsage.temp_blks_written;
 
@@ -448,7 +452,8 @@ bool IsRestartable(ManagedQuery *query, ScanDirection direction, uint64 count)
 {
 	QueryDesc *const query_desc = query->query_desc;
 
-	if (!query->applied || count != 0 || direction != ForwardScanDirection || current != nullptr ||
+	/* a conflict with recovery would end the session, not the statement: PostgreSQL does so below a savepoint */
+	if (RecoveryInProgress() || !query->applied || count != 0 || direction != ForwardScanDirection || current != nullptr ||
 	    !(IsWorthIt(query->experience) || IsTested()))
 		return false;
 	return IsPlain(query) && IsClients(query_desc) && MayWait(query_desc, NumManagedQueries() > 1) && IsInNormalLane(query) &&
@@ -458,22 +463,22 @@ bool IsRestartable(ManagedQuery *query, ScanDirection direction, uint64 count)
 void RunInAttempts(ManagedQuery *query, void (*call_run)(QueryDesc *))
 {
 	QueryDesc *const outer = query->query_desc;
-	Attempts attempts = {query, outer, outer->planstate->ExecProcNode};
+	PlanState *const root = outer->planstate;
+	Attempts attempts = {query, outer, root->ExecProcNode};
 
 	query->was_restartable = true;
-	FreeHashTables(outer->planstate, nullptr);
-	outer->planstate->ExecProcNode = RunAttempts;
+	FreeHashTables(root, nullptr);
+	root->ExecProcNode = RunAttempts;
 	outer->already_executed = true; /* else PostgreSQL would enter parallel mode, which allows no subtransaction */
 	PG_TRY();
 	{
 		current = &attempts;
 		call_run(outer);
-		current = nullptr;
 	}
-	PG_CATCH();
+	PG_FINALLY();
 	{
 		current = nullptr;
-		PG_RE_THROW();
+		root->ExecProcNode = attempts.next_row; /* still ours if a module below has run nothing */
 	}
 	PG_END_TRY();
 }

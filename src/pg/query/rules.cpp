@@ -397,7 +397,7 @@ void RecordRulesLocked(ManagedQuery *query, bool record)
 	const RuleSet &rules = query->watch->rules;
 	const uint32 bits = PendingBits(slot);
 	const int acting = query->experience.final_state == FinalState::kCancelled ? query->watch->acting : -1;
-	const int queue = QueueOf(query->handle);
+	const int queue = query->experience.queue; /* the policy may have forgotten the query: a time-out */
 
 	pg_atomic_fetch_or_u32(&slot.rules_done, bits);
 	for (int i = 0; record && bits != 0 && i < rules.num_rules && i < kMaxRules; i++)

@@ -20,6 +20,7 @@
 extern "C" {
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/elog.h"
 #include "utils/memutils.h"
 #include "utils/timeout.h"
@@ -49,8 +50,8 @@ volatile QueryHandle posted = kNoQuery;
 volatile QueryHandle restartable = kNoQuery;
 
 /*
- * SIGINT is how everybody else asks for a cancel. It leaves no trace beside the flag that we set too, so it is counted, from the first
- * query on that may be restarted.
+ * SIGINT is how everybody else asks for a cancel, PostgreSQL's own time-outs too. It leaves no trace beside the flag that we set too, so
+ * it is counted as long as we may set it.
  */
 volatile sig_atomic_t num_signals = 0;
 volatile sig_atomic_t signals_before = 0; /* when this stretch, or attempt, began */
@@ -269,6 +270,7 @@ void ArmStopTimer(ManagedQuery *query)
 	if (query->handle == kNoQuery)
 		return;
 	if (!registered) {
+		CountSignals();
 		timer = RegisterTimeout(USER_TIMEOUT, OnTimer);
 		registered = true;
 	}
@@ -284,9 +286,22 @@ void SettleStop(const ManagedQuery *query)
 	if (likely(posted == kNoQuery) || posted != query->handle)
 		return;
 	posted = kNoQuery;
-	/* these have come meanwhile, and are not ours to clear */
-	if (!OthersCancelled() && !get_timeout_indicator(STATEMENT_TIMEOUT, false) && !get_timeout_indicator(LOCK_TIMEOUT, false))
-		QueryCancelPending = false;
+	/* Cleared first: who asks after the question is asked again, who asked before it is found by it. */
+	const sig_atomic_t signals = num_signals;
+	const bool pending = QueryCancelPending;
+	QueryCancelPending = false;
+	const bool others = OthersCancelled() || MyProc->recoveryConflictPending || get_timeout_indicator(STATEMENT_TIMEOUT, false) ||
+	                    get_timeout_indicator(LOCK_TIMEOUT, false);
+	if (num_signals != signals || (pending && others)) {
+		QueryCancelPending = true;
+		InterruptPending = true;
+	}
+}
+
+void DropStalePost(const ManagedQuery *query)
+{
+	if (Requested(query_slots[query->handle]) == StopReason::kNone)
+		SettleStop(query);
 }
 
 void ForgetStop(const ManagedQuery *query)
@@ -328,7 +343,6 @@ void ExplainStop(ManagedQuery *query)
 
 void AllowRestart(const ManagedQuery *query)
 {
-	CountSignals();
 	signals_before = num_signals;
 	if (previous_handler != nullptr)
 		restartable = query->handle;
@@ -362,10 +376,11 @@ StopReason TakeRestartRequest(const ManagedQuery *query, const ErrorData *error)
 	}
 
 	/*
-	 * One cancel raises one error. Is one pending now, then either ours has been raised and another came later, which will be
-	 * raised in its turn; or nobody else has asked, ours is still pending, and the error is something else's.
+	 * One cancel raises one error. Nobody else has asked: ours has been raised if it is not pending any more, and whatever the error
+	 * is, a function may have made it of our cancel; one that has nothing to do with it comes again. Somebody else has: ours is the error
+	 * only if the other is still pending, to be raised in its turn.
 	 */
-	const bool ours = IsPlainCancel(error) && (QueryCancelPending != 0) == OthersCancelled();
+	const bool ours = OthersCancelled() ? QueryCancelPending && IsPlainCancel(error) : !QueryCancelPending;
 	SettleStop(query);
 	DropRestart(&slot);
 	return ours ? reason : StopReason::kNone;

@@ -49,10 +49,13 @@ void AllowRestart(const ManagedQuery *query);
 bool ForbidRestart(const ManagedQuery *query);
 
 /*
- * In a catch block, once: whether the error is the cancel that the timer raised for kGiveWay or kHop, and nothing but that. If others
- * want the query to end as well, their interrupt is either the error, and this is kNone, or still pending.
+ * In a catch block, once: whether the error is the cancel that the timer raised for kGiveWay or kHop, or what a function below has made of
+ * it. If others want the query to end as well, their interrupt is either the error, and this is kNone, or still pending.
  */
 StopReason TakeRestartRequest(const ManagedQuery *query, const ErrorData *error);
+
+/* Between two attempts: what the timer has posted meanwhile, if its reason has gone. */
+void DropStalePost(const ManagedQuery *query);
 
 #ifdef USE_ASSERT_CHECKING
 /* For tests: as if the timer had found `reason` just now. Async-signal-safe. */

@@ -15,9 +15,6 @@ extern "C" {
 #include "storage/latch.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
-
-/* libpq/libpq.h, which needs Kerberos headers that a build machine may lack. */
-extern bool pq_check_connection(void);
 }
 
 #include "pg/compat.hpp"
@@ -52,9 +49,13 @@ void CheckClient()
 	                 "session sets it.")));
 }
 
-/* At a time-out the policy frees the entry; its slot must be given up under the same lock. The queue it waits in may not be its first. */
+/*
+ * At a time-out the policy frees the entry; its slot must be given up under the same lock, and what is watched of it before others can
+ * have it. The queue it waits in may not be its first.
+ */
 DeadlineOutcome CheckDeadline(ManagedQuery *query, double now_ms)
 {
+	const bool record = !RecoveryInProgress();
 	StateLock lock;
 	const QueryView view = policy->View(query->handle);
 	const DeadlineOutcome outcome = policy->Deadline(query->handle, now_ms);
@@ -63,6 +64,8 @@ DeadlineOutcome CheckDeadline(ManagedQuery *query, double now_ms)
 	query->experience.priority = static_cast<uint8_t>(view.priority);
 
 	if (outcome == DeadlineOutcome::kTimedOut) {
+		RecordRulesLocked(query, record);
+		ForgetStop(query);
 		query_slots[query->handle].pid = 0;
 		SetPhase(query->handle, Phase::kFree);
 		query->handle = kNoQuery;
@@ -92,6 +95,7 @@ void LeaveQueue(ManagedQuery *query)
 
 	ForgetStop(query);
 	StateLock lock;
+	query->experience.queue = static_cast<int16_t>(policy->View(query->handle).queue);
 	RecordRulesLocked(query, record);
 	if (policy->View(query->handle).state == QueryState::kQueued)
 		policy->Cancel(query->handle, NowMs());
@@ -123,7 +127,7 @@ void WaitLoop(ManagedQuery *query, double arrived_ms, double deadline_ms)
 		if (pg_atomic_read_u32(&slot.cancel_requested) != 0)
 			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to user request"),
 			                errdetail("The statement was waiting in a workload queue and was removed by wlm.cancel_queued()."),
-			                errhint("It has not begun to run and can be sent again.")));
+			                errhint("It has changed nothing and can be sent again.")));
 		if (now_ms >= deadline_ms) {
 			const DeadlineOutcome outcome = CheckDeadline(query, now_ms);
 			if (outcome == DeadlineOutcome::kForced)
@@ -197,7 +201,9 @@ double WaitAgain(ManagedQuery *query, double deadline_ms)
 	}
 	PG_CATCH();
 	{
-		query->experience.queue_ms += static_cast<float>(NowMs() - since_ms);
+		const double now_ms = NowMs();
+		query->experience.queue_ms += static_cast<float>(now_ms - since_ms);
+		query->started_ms = now_ms; /* nothing of it was execution (NoteFailure) */
 		if (query->handle == kNoQuery)
 			query->experience.final_state = FinalState::kTimedOut;
 		else
