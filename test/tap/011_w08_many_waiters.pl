@@ -93,7 +93,30 @@ is(counter($admin, 'num_rejected'), $rejected, 'rejections are counted');
 settled($admin, 'nothing is left of the crowd');
 is(counter($admin, 'num_forced'), 0, 'still nobody was forced');
 
-# 4. Priorities: among waiters the higher goes first.
+# 4. A paused queue: everybody waits with all slots free, and is admitted once when it goes on.
+my $paused = q{SELECT state FROM wlm.queue_state WHERE queue = 'one'};
+$admin->do(q{SELECT wlm.alter_queue('one', reset => '{queue_timeout,max_queue_length}')});
+for my $priority ('normal', 'low', 'high')
+{
+	$_->do("SET wlm.priority = '$priority'") for @sessions[0 .. $#sessions / 2];
+	my $before = counter($admin, 'num_executed');
+	$admin->do(q{SELECT wlm.pause_queue('one')});
+	eventually($admin, $paused, 'paused', 'the queue is paused');
+	$_->send('SELECT busy(1) FROM single') for @sessions;
+	eventually($admin, q{SELECT count(*) FROM wlm.activity WHERE state = 'queued' AND wait_reason = 'paused'}, $waiters, 'all wait for the pause');
+	is($admin->value(q{SELECT count(DISTINCT position) FROM wlm.activity WHERE state = 'queued'}), $waiters, 'each has a place');
+	is(counter($admin, 'slots_used'), 0, 'with all slots free');
+	$admin->do(q{SELECT wlm.resume_queue('one')});
+	@answers = map { $_->finish } @sessions;
+	is(scalar(grep { $_->{sqlstate} eq '' && @{ $_->{rows} } == 1 } @answers), $waiters, 'everybody is answered');
+	is(scalar(grep { $_->{rows}[0][0] > 2 } @answers), 0, 'never more than two at a time');
+	is(counter($admin, 'num_executed') - $before, $waiters, 'each was admitted once');
+	settled($admin, 'nothing is left of the pause');
+}
+is(counter($admin, 'num_forced'), 0, 'nor was anybody forced by it');
+$_->do('RESET wlm.priority') for @sessions;
+
+# 5. Priorities: among waiters the higher goes first.
 $admin->do(q{SELECT wlm.alter_queue('one', max_slots => 1, reset => '{queue_timeout,max_queue_length}')});
 eventually($admin, q{SELECT slots FROM wlm.queue_state WHERE queue = 'one'}, 1, 'one slot is left');
 my $holder = hold_slot($admin, $node);

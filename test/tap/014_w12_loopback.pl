@@ -15,27 +15,52 @@ my $admin = prepare_node($node);
 my $connection = sprintf("host=%s port=%d dbname=postgres", $node->host, $node->port);
 my $client = session($node, name => 'client', queue => 'one');
 
+# Its inner statement has a higher priority than it was called with.
+sub urgent_body
+{
+	return qq{\$\$
+		BEGIN
+			RETURN (SELECT n FROM dblink('$connection options=''-cwlm.query_group=one -cwlm.priority=highest''',
+				'SELECT count(costly(id)) FROM numbers') AS t (n bigint));
+		END \$\$};
+}
+
+# That it ends: by force, unless it gives way to its own inner statement.
 sub check
 {
-	my ($name, $statement) = @_;
+	my ($name, $statement, $may_give_way) = @_;
 	my $forced = counter($admin, 'num_forced');
 	my $answer = $client->query($statement);
 	is($answer->{sqlstate}, '', "$name: ends") or diag($answer->{error});
 	is($answer->{rows}[0][0], 100, "$name: has its answer");
-	ok(counter($admin, 'num_forced') > $forced, "$name: by admission over the limit");
+	ok($may_give_way || counter($admin, 'num_forced') > $forced, "$name: by admission over the limit");
 	settled($admin, "$name: nothing is left");
 	return;
 }
 
 SKIP:
 {
-	skip 'dblink is not installed', 4 unless $admin->value(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'dblink'});
+	skip 'dblink is not installed', 14 unless $admin->value(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'dblink'});
 	$admin->do('CREATE EXTENSION dblink');
 	$admin->do(qq{CREATE FUNCTION far() RETURNS bigint LANGUAGE plpgsql COST 10000000 AS \$\$
 		BEGIN
 			RETURN (SELECT n FROM dblink('$connection options=-cwlm.query_group=one', 'SELECT count(costly(id)) FROM numbers') AS t (n bigint));
 		END \$\$});
 	check('dblink', 'SELECT far() FROM single');
+
+	# With preemption the inner one asks the outer to give way, who would throw away what it waits for.
+	$admin->do($_) for ('ALTER SYSTEM SET wlm.preemption = on', 'SELECT pg_reload_conf()',
+		'CREATE FUNCTION urgent_far() RETURNS bigint LANGUAGE plpgsql COST 10000000 AS ' . urgent_body(),
+		'CREATE FUNCTION stable_far() RETURNS bigint LANGUAGE plpgsql STABLE COST 10000000000000 AS ' . urgent_body());
+	eventually(session($node), 'SHOW wlm.preemption', 'on', 'preemption is on');
+	$client->do(q{SET wlm.priority = 'low'});
+	check('dblink with a higher priority', 'SELECT urgent_far() FROM single');
+	is($admin->value('SELECT num_preempted FROM wlm.status()'), 0, 'whose function is volatile does not give way');
+	# One that says that it changes nothing may be interrupted; it comes to its end all the same.
+	check('dblink in a stable function', 'SELECT stable_far() FROM single', 1);
+	note($admin->value('SELECT num_preempted FROM wlm.status()') . ' times given way');
+	$client->do('RESET wlm.priority');
+	$admin->do($_) for ('ALTER SYSTEM RESET wlm.preemption', 'SELECT pg_reload_conf()');
 }
 
 SKIP:
