@@ -115,6 +115,16 @@ void Sleep(double until_ms)
 	CHECK_FOR_INTERRUPTS();
 }
 
+/* Asked again after the wait: who was told that the statement is cancelled must not see it run, though it has been admitted meanwhile. */
+void HeedCancel(const QuerySlot &slot)
+{
+	pg_read_barrier();
+	if (pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&slot.cancel_requested)) != 0)
+		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to user request"),
+		                errdetail("The statement was waiting in a workload queue and was removed by wlm.cancel_queued()."),
+		                errhint("It has changed nothing and can be sent again.")));
+}
+
 void WaitLoop(ManagedQuery *query, double arrived_ms, double deadline_ms)
 {
 	QuerySlot &slot = query_slots[query->handle];
@@ -124,14 +134,11 @@ void WaitLoop(ManagedQuery *query, double arrived_ms, double deadline_ms)
 		Sleep(std::min(deadline_ms, checked_ms + kLongestSleepMs));
 
 		const double now_ms = NowMs();
-		if (pg_atomic_read_u32(&slot.cancel_requested) != 0)
-			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to user request"),
-			                errdetail("The statement was waiting in a workload queue and was removed by wlm.cancel_queued()."),
-			                errhint("It has changed nothing and can be sent again.")));
+		HeedCancel(slot);
 		if (now_ms >= deadline_ms) {
 			const DeadlineOutcome outcome = CheckDeadline(query, now_ms);
 			if (outcome == DeadlineOutcome::kForced)
-				return;
+				break;
 			if (outcome == DeadlineOutcome::kTimedOut)
 				RaiseTimeout(LocalWorkload().limits[query->experience.queue].name, now_ms - arrived_ms);
 			deadline_ms = now_ms + kLongestSleepMs; /* the policy's clock is a little behind ours */
@@ -145,6 +152,7 @@ void WaitLoop(ManagedQuery *query, double arrived_ms, double deadline_ms)
 			checked_ms = now_ms;
 		}
 	}
+	HeedCancel(slot);
 }
 
 }  // namespace
@@ -157,6 +165,7 @@ double WaitForAdmission(ManagedQuery *query, double arrived_ms, double deadline_
 
 		if (HoldsForeignLocks(query->query_desc) || !ReleaseSnapshots(query->query_desc, &snapshots)) {
 			ForceNow(query);
+			HeedCancel(query_slots[query->handle]);
 		} else {
 			WaitLoop(query, arrived_ms, deadline_ms);
 			RenewSnapshots(query->query_desc, snapshots);
@@ -188,6 +197,7 @@ double WaitAgain(ManagedQuery *query, double deadline_ms)
 
 		if (HoldsForeignLocks(query_desc) || !ReleaseSnapshots(query_desc, &snapshots)) {
 			ForceNow(query);
+			HeedCancel(query_slots[query->handle]);
 		} else {
 			if (snapshots.released) {
 				UnregisterSnapshot(estate->es_snapshot);
