@@ -116,10 +116,10 @@ void Sleep(double until_ms)
 }
 
 /* Asked again after the wait: who was told that the statement is cancelled must not see it run, though it has been admitted meanwhile. */
-void HeedCancel(const QuerySlot &slot)
+void HeedCancel(QuerySlot &slot)
 {
 	pg_read_barrier();
-	if (pg_atomic_read_u32(const_cast<pg_atomic_uint32 *>(&slot.cancel_requested)) != 0)
+	if (pg_atomic_read_u32(&slot.cancel_requested) != 0)
 		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to user request"),
 		                errdetail("The statement was waiting in a workload queue and was removed by wlm.cancel_queued()."),
 		                errhint("It has changed nothing and can be sent again.")));
