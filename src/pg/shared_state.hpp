@@ -91,6 +91,16 @@ struct WorkerMetrics {
 	pg_atomic_uint64 nested_loop_rows;
 };
 
+/* What there is to do and to record where a rule has fired: nobody needs the rule set, which may be another by then. */
+struct FiredRule {
+	char name[kRuleNameLength];
+	float value;                    /* FiringValue() */
+	RuleAction action;
+	Metric metric;                  /* whose value that is */
+	uint8 new_priority;
+	int32 new_queue;                /* of a hop: where it leads, in the workload of `rules_generation` */
+};
+
 /* One per policy entry, same index. */
 struct QuerySlot {
 	pg_atomic_uint32 phase;         /* Phase in the low byte, above it a count of changes; see SlotPhase() */
@@ -98,12 +108,12 @@ struct QuerySlot {
 	pg_atomic_uint32 cancel_requested; /* set by cancel_queued(), heeded by the waiter */
 	pg_atomic_uint32 stop_requested;   /* StopReason, for the query of `serial`; heeded by the backend's own timer */
 	pg_atomic_uint32 grown_kb;         /* by which operators of all its processes have grown */
-	pg_atomic_uint32 rules_fired;      /* bit = index in the rule set of `rules_generation`; set by the backend (a signal handler too) */
+	pg_atomic_uint32 rules_fired;      /* bit = index in `fired`; set by the backend (a signal handler too) */
 	pg_atomic_uint32 rules_done;       /* those whose action the launcher, or the waiter itself, has carried out */
-	uint32 rules_generation;           /* of the workload when it began: bits of another one mean nothing */
+	uint32 rules_generation;           /* of the workload when it began, whose indices of queues its rules have */
 	uint32 metrics_asked;              /* bits of Metric that its rules want from workers too; 0 = no rules */
-	int32 next_queue;                  /* to which a hop without a target leads; with rules only */
-	float rule_values[kMaxRules];      /* FiringValue(), before the bit in rules_fired */
+	bool rules_act;                    /* else what they would do is only recorded */
+	FiredRule fired[kMaxRules];        /* written before the bit in rules_fired */
 	WorkerMetrics worker_metrics;
 	uint32 serial;                     /* counts the queries that this slot has served */
 	bool elastic;                      /* wlm.elastic when it began */
@@ -124,6 +134,7 @@ struct QuerySlot {
 	float real_kb;                  /* what its processes hold for it as the guard saw it last; 0 = not yet */
 	bool applied;                   /* mode auto: the grant is in force */
 	bool own_priority;              /* wlm.priority was set: what its role is given does not count */
+	bool superuser;                 /* `role` is: may be critical */
 
 	slock_t mutex;                  /* guards the fields below */
 	float worker_memory_kb;         /* context memory of workers, summed over those that ended */

@@ -85,6 +85,29 @@ void InitWorkload(Workload *workload) noexcept
 	fallback.in_use = true;
 }
 
+int QueueByName(const Workload &workload, const char *name) noexcept
+{
+	for (int i = 0; i < workload.num_queues; i++)
+		if (workload.limits[i].in_use && std::strcmp(workload.limits[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+void DateQueues(const Workload &before, Workload *after) noexcept
+{
+	for (int i = 0; i < after->num_queues; i++) {
+		const bool there = i < before.num_queues && before.limits[i].in_use;
+		const bool is_new = !there || std::strcmp(before.limits[i].name, after->limits[i].name) != 0;
+		after->since[i] = after->limits[i].in_use && is_new ? after->generation : before.since[i];
+	}
+}
+
+bool IsSameQueue(const Workload &workload, int queue, uint32_t generation) noexcept
+{
+	return queue >= 0 && queue < workload.num_queues && workload.limits[queue].in_use &&
+	       static_cast<int32_t>(generation - workload.since[queue]) >= 0;
+}
+
 Mismatch Meets(const Workload &workload, int queue, const QueryAttributes &attributes)
 {
 	const QueueConditions &wanted = workload.conditions[queue];

@@ -50,21 +50,23 @@ struct QueueConditions {
 	char query_group[kNameLength];      /* exact */
 };
 
-/*
- * Queue 0 is `default`; it has no conditions and is tried last. A queue keeps its index for as long
- * as its name exists, whatever happens to others, because queries refer to it by index: so there can
- * be holes (in_use false), and `order` says in which order the conditions are tried.
- */
 struct UserPriority {
 	char role[kNameLength];
 	Priority priority;
 };
 
+/*
+ * Queue 0 is `default`; it has no conditions and is tried last. A queue keeps its index for as long
+ * as its name exists, whatever happens to others, because queries refer to it by index: so there can
+ * be holes (in_use false), and `order` says in which order the conditions are tried. An index can come
+ * to another queue: `since` has the generation from which on it is the present one's.
+ */
 struct Workload {
 	uint32_t generation;
 	int32_t num_queues;         /* highest index that was ever used, plus 1 */
 	int32_t num_ordered;
 	int32_t order[kMaxQueues];  /* indices of the queues in use, without 0 */
+	uint32_t since[kMaxQueues];
 	QueueLimits limits[kMaxQueues];
 	QueueConditions conditions[kMaxQueues];
 	int32_t num_user_priorities;
@@ -73,6 +75,15 @@ struct Workload {
 };
 
 void InitWorkload(Workload *workload) noexcept;
+
+/* Index of the queue in use, or -1. */
+int QueueByName(const Workload &workload, const char *name) noexcept;
+
+/* Sets `since` of all queues, by what was in force before. */
+void DateQueues(const Workload &before, Workload *after) noexcept;
+
+/* Whether the queue that had this index in `generation` still has it. */
+bool IsSameQueue(const Workload &workload, int queue, uint32_t generation) noexcept;
 
 struct QueryAttributes {
 	const char *database;

@@ -180,9 +180,7 @@ Priority QueryPriority(int queue)
 		priority = static_cast<Priority>(setting::priority);
 	else if (workload.num_user_priorities > 0)
 		FindUserPriority(workload, &priority);
-	if (priority == Priority::kCritical && !superuser())
-		priority = Priority::kHighest;
-	return priority;
+	return priority == Priority::kCritical ? AllowedPriority(priority, superuser()) : priority;
 }
 
 bool WantsSuperuserLane()

@@ -39,6 +39,12 @@ int RouteQuery(const PlanGraph *graph, const Forecast *forecast);
 /* Index of the queue that a hop without a target leads it to from `queue`. */
 int NextQueue(int queue, const PlanGraph *graph, const Forecast *forecast);
 
+/* Critical is for superusers; others get highest. */
+inline Priority AllowedPriority(Priority priority, bool superuser)
+{
+	return priority == Priority::kCritical && !superuser ? Priority::kHighest : priority;
+}
+
 /* wlm.priority, or what the current user was given, or that of the queue; critical only for superusers. */
 Priority QueryPriority(int queue);
 

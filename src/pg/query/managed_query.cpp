@@ -108,6 +108,7 @@ void ResetQuery(ManagedQuery *query, QueryDesc *query_desc)
 	query->limited_gathers = nullptr;
 	query->handle = kNoQuery;
 	query->applied = setting::mode == static_cast<int>(Mode::kAuto);
+	query->superuser = superuser();
 	query->observed = query->sampled = query->ran_to_end = query->was_restartable = false;
 	query->nodes = nullptr;
 	query->in_stretch = 0;
@@ -143,6 +144,7 @@ void FillSlotLocked(const ManagedQuery *query, const Decision &decision)
 	InitRuleSlotLocked(query, &slot);
 	slot.applied = query->applied;
 	slot.own_priority = setting::priority >= 0;
+	slot.superuser = query->superuser;
 	slot.worker_memory_kb = 0;
 	slot.num_reports = 0;
 	pg_atomic_write_u32(&slot.admitted, decision.verdict == Verdict::kAdmitted);

@@ -37,6 +37,7 @@ struct ManagedQuery {
 	bool sampled;                   /* row counts were instrumented for us */
 	bool ran_to_end;                /* the executor returned its last row */
 	bool elastic;                   /* its hash tables may grow */
+	bool superuser;                 /* whose it is, when it began */
 	bool watched;                   /* rules look at it: `watch` is filled */
 	volatile sig_atomic_t in_stretch; /* the executor is in it, and what the timer's handler reads is whole */
 	bool may_release;               /* memory of finished phases may be freed before the end */

@@ -1,9 +1,9 @@
 /*
  * rules.cpp
  *
- * A rule that fires sets its bit in the query's slot, after the value that made it fire. Bits of rules_fired that
- * are not in rules_done want to be carried out and recorded: by the launcher, whose latch is set, if the
- * configuration is still that of the query; else when the query ends.
+ * A rule that fires sets its bit in the query's slot, after what is to be done (FiredRule). Bits of rules_fired that
+ * are not in rules_done want to be carried out and recorded: by the launcher, whose latch is set, or else when the
+ * query ends.
  */
 #include "pg/query/rules.hpp"
 
@@ -19,6 +19,7 @@ extern "C" {
 #include "utils/timestamp.h"
 }
 
+#include "pg/query/classify.hpp"
 #include "pg/query/stop.hpp"
 #include "pg/wait/queueing.hpp"
 
@@ -57,7 +58,17 @@ void ReadMetrics(const ManagedQuery *query, double now_ms, RuleMetrics *metrics)
 	set(Metric::kReturnedRows, query->returned_rows + (processed != nullptr ? static_cast<double>(*processed) : 0));
 }
 
-/* Values first: who sees a bit finds its value. In a signal handler too. */
+void Describe(const Rule &rule, const RuleMetrics &metrics, int next_queue, FiredRule *fired)
+{
+	memcpy(fired->name, rule.name, sizeof fired->name);
+	fired->value = static_cast<float>(FiringValue(rule, metrics));
+	fired->action = rule.action;
+	fired->metric = rule.predicates[0].metric;
+	fired->new_priority = rule.new_priority;
+	fired->new_queue = rule.new_queue >= 0 ? rule.new_queue : next_queue;
+}
+
+/* Bits last: who sees one finds what it stands for. In a signal handler too. */
 void Fire(ManagedQuery *query, uint32 bits, const RuleMetrics &metrics)
 {
 	QuerySlot &slot = query_slots[query->handle];
@@ -65,7 +76,7 @@ void Fire(ManagedQuery *query, uint32 bits, const RuleMetrics &metrics)
 
 	for (int i = 0; i < rules.num_rules && i < kMaxRules; i++)
 		if ((bits >> i & 1) != 0)
-			slot.rule_values[i] = static_cast<float>(FiringValue(rules.rules[i], metrics));
+			Describe(rules.rules[i], metrics, query->watch->next_queue, &slot.fired[i]);
 	pg_write_barrier();
 	pg_atomic_fetch_or_u32(&slot.rules_fired, bits);
 	pg_atomic_fetch_add_u64(&shared->counters.rules_fired, std::popcount(bits));
@@ -115,7 +126,7 @@ void LookAtRules(ManagedQuery *query, int queue, double now_ms)
 	if (bits == 0)
 		return;
 	const int severest = SeverestRule(watch->rules, bits);
-	if (query->applied && severest >= 0 && watch->rules.rules[severest].action == RuleAction::kAbort &&
+	if (watch->acts && severest >= 0 && watch->rules.rules[severest].action == RuleAction::kAbort &&
 	    PostStop(query, StopReason::kRule)) {
 		watch->metrics = metrics;
 		watch->acting = severest;
@@ -124,39 +135,34 @@ void LookAtRules(ManagedQuery *query, int queue, double now_ms)
 	WakeLauncher();
 }
 
-void PutRecordLocked(const QuerySlot &slot, int queue, const Rule &rule, float value, bool applied)
+void PutRecordLocked(const QuerySlot &slot, int queue, const FiredRule &fired, bool applied)
 {
 	RuleActionRecord record = {};
 
 	record.recorded_at = GetCurrentTimestamp();
 	record.query_id = slot.query_id;
-	record.value = static_cast<double>(value);
+	record.value = static_cast<double>(fired.value);
 	record.database_oid = slot.database;
 	record.role_oid = slot.role;
 	record.pid = slot.pid;
 	record.queue = static_cast<int16>(queue);
-	record.action = static_cast<uint8>(rule.action);
-	record.metric = static_cast<uint8>(rule.predicates[0].metric);
+	record.action = static_cast<uint8>(fired.action);
+	record.metric = static_cast<uint8>(fired.metric);
 	record.applied = applied;
-	memcpy(record.rule, rule.name, sizeof record.rule);
+	memcpy(record.rule, fired.name, sizeof record.rule);
 	ring->Put(RecordKind::kRuleAction, &record, sizeof record);
 }
 
-/* The queue that a hop leads to, or -1 if that is where the query is. */
-int HopTarget(const QuerySlot &slot, const Rule &rule, int queue)
-{
-	const int target = rule.new_queue >= 0 ? rule.new_queue : slot.next_queue;
-	return target != queue ? target : -1;
-}
-
-/* Its slots count in the new queue from now on. If these are more than there are, it waits there and begins again, if it can. */
-bool HopLocked(QueryHandle handle, const Rule &rule, double now_ms)
+/*
+ * Its slots count in the new queue from now on. If these are more than there are, it waits there and begins again, if it can.
+ * False if it is there already, or the queue is gone.
+ */
+bool HopLocked(QueryHandle handle, int target, double now_ms)
 {
 	const QuerySlot &slot = query_slots[handle];
 	const QueryView view = policy->View(handle);
-	const int target = HopTarget(slot, rule, view.queue);
 
-	if (target < 0 || !policy->Move(handle, target, now_ms))
+	if (target == view.queue || !IsSameQueue(shared->workload, target, slot.rules_generation) || !policy->Move(handle, target, now_ms))
 		return false;
 	const QueueCounters counters = policy->Counters(target);
 	if (view.state == QueryState::kRunning && view.restartable && counters.slots_used > counters.slots)
@@ -165,43 +171,56 @@ bool HopLocked(QueryHandle handle, const Rule &rule, double now_ms)
 }
 
 /* Whether the rule's action was carried out. */
-bool ActLocked(QueryHandle handle, const Rule &rule, double now_ms)
+bool ActLocked(QueryHandle handle, const FiredRule &fired, double now_ms)
 {
-	switch (rule.action) {
+	switch (fired.action) {
 		case RuleAction::kLog:
 			return true;
-		case RuleAction::kChangePriority:
-			return policy->ChangePriority(handle, static_cast<Priority>(rule.new_priority), now_ms);
+		case RuleAction::kChangePriority: {
+			const Priority priority = static_cast<Priority>(fired.new_priority);
+			return policy->ChangePriority(handle, AllowedPriority(priority, query_slots[handle].superuser), now_ms);
+		}
 		case RuleAction::kHop:
-			return HopLocked(handle, rule, now_ms);
+			return HopLocked(handle, fired.new_queue, now_ms);
 		case RuleAction::kAbort:
 			return false; /* not posted: somebody else's stop came first */
 	}
 	return false;
 }
 
+/* As SeverestRule(). */
+int SeverestFired(const QuerySlot &slot, uint32 bits)
+{
+	int severest = -1;
+
+	for (int i = 0; i < kMaxRules; i++)
+		if ((bits >> i & 1) != 0 && (severest < 0 || slot.fired[i].action > slot.fired[severest].action))
+			severest = i;
+	return severest;
+}
+
 /*
- * Of the actions of `bits` the severest is carried out, if `act`. An abort that is posted is left to the query's end, which knows
+ * Of the actions of `bits` the severest is carried out. An abort that is posted is left to the query's end, which knows
  * what came of it.
  */
-void CarryOutLocked(QueryHandle handle, const RuleSet &rules, uint32 bits, bool act, bool record, double now_ms)
+void CarryOutLocked(QueryHandle handle, uint32 bits, bool record, double now_ms)
 {
 	QuerySlot &slot = query_slots[handle];
 	const int queue = QueueOf(handle);
-	const int severest = act ? SeverestRule(rules, bits) : -1;
+	const int severest = slot.rules_act ? SeverestFired(slot, bits) : -1;
 	const bool posted = pg_atomic_read_u32(&slot.stop_requested) == static_cast<uint32>(StopReason::kRule);
 
-	for (int i = 0; posted && i < rules.num_rules && i < kMaxRules; i++)
-		if (rules.rules[i].action == RuleAction::kAbort)
+	for (int i = 0; posted && i < kMaxRules; i++)
+		if ((bits >> i & 1) != 0 && slot.fired[i].action == RuleAction::kAbort)
 			bits &= ~(uint32{1} << i);
 	pg_atomic_fetch_or_u32(&slot.rules_done, bits);
-	for (int i = 0; i < rules.num_rules && i < kMaxRules; i++) {
+	for (int i = 0; i < kMaxRules; i++) {
 		if ((bits >> i & 1) == 0)
 			continue;
-		const Rule &rule = rules.rules[i];
-		const bool applied = rule.action == RuleAction::kLog || (i == severest && ActLocked(handle, rule, now_ms));
+		const FiredRule &fired = slot.fired[i];
+		const bool applied = fired.action == RuleAction::kLog || (i == severest && ActLocked(handle, fired, now_ms));
 		if (record)
-			PutRecordLocked(slot, queue, rule, slot.rule_values[i], applied);
+			PutRecordLocked(slot, queue, fired, applied);
 	}
 }
 
@@ -259,6 +278,7 @@ void BeginRules(ManagedQuery *query, const Workload &workload, int next_queue)
 	watch->rules = workload.rules;
 	ResetSource(&watch->source, MetricsAskedFor(watch->rules, query->experience.queue));
 	watch->next_queue = next_queue;
+	watch->acts = query->applied && !WantsSuperuserLane();
 	watch->looked_ms = 0;
 	watch->likely = 0;
 	watch->acting = -1;
@@ -270,12 +290,12 @@ void InitRuleSlotLocked(const ManagedQuery *query, QuerySlot *slot)
 	pg_atomic_write_u32(&slot->rules_fired, 0);
 	pg_atomic_write_u32(&slot->rules_done, 0);
 	slot->metrics_asked = 0;
-	slot->next_queue = 0;
+	slot->rules_act = false;
 	if (!query->watched)
 		return;
 	slot->rules_generation = query->watch->generation;
 	slot->metrics_asked = query->watch->source.asked;
-	slot->next_queue = query->watch->next_queue;
+	slot->rules_act = query->watch->acts;
 	for (pg_atomic_uint64 *part : {&slot->worker_metrics.cpu_us, &slot->worker_metrics.temp_blocks, &slot->worker_metrics.blocks_read,
 	                               &slot->worker_metrics.scan_rows, &slot->worker_metrics.join_rows,
 	                               &slot->worker_metrics.nested_loop_rows})
@@ -291,7 +311,8 @@ void ApplyRulesWhileQueued(ManagedQuery *query, double waited_ms, double *deadli
 	uint32 bits;
 
 	Unknown(&metrics);
-	metrics.value[static_cast<int>(Metric::kQueueTime)] = waited_ms;
+	/* who has given way has waited before */
+	metrics.value[static_cast<int>(Metric::kQueueTime)] = static_cast<double>(query->experience.queue_ms) + waited_ms;
 	{
 		const bool record = !RecoveryInProgress();
 		StateLock lock;
@@ -303,9 +324,10 @@ void ApplyRulesWhileQueued(ManagedQuery *query, double waited_ms, double *deadli
 			return;
 		Fire(query, bits, metrics);
 		const int severest = SeverestRule(rules, bits);
-		if (severest >= 0 && rules.rules[severest].action == RuleAction::kAbort && PostStop(query, StopReason::kRule))
+		if (query->watch->acts && severest >= 0 && rules.rules[severest].action == RuleAction::kAbort &&
+		    PostStop(query, StopReason::kRule))
 			query->watch->acting = severest;
-		CarryOutLocked(query->handle, rules, bits, true, record, now_ms);
+		CarryOutLocked(query->handle, bits, record, now_ms);
 		const QueryView view = policy->View(query->handle);
 		query->experience.queue = static_cast<int16_t>(view.queue);
 		query->experience.priority = static_cast<uint8_t>(view.priority);
@@ -394,16 +416,14 @@ void RecordRulesLocked(ManagedQuery *query, bool record)
 	query->watch->source.processed = nullptr;
 
 	QuerySlot &slot = query_slots[query->handle];
-	const RuleSet &rules = query->watch->rules;
 	const uint32 bits = PendingBits(slot);
 	const int acting = query->experience.final_state == FinalState::kCancelled ? query->watch->acting : -1;
 	const int queue = query->experience.queue; /* the policy may have forgotten the query: a time-out */
 
 	pg_atomic_fetch_or_u32(&slot.rules_done, bits);
-	for (int i = 0; record && bits != 0 && i < rules.num_rules && i < kMaxRules; i++)
+	for (int i = 0; record && bits != 0 && i < kMaxRules; i++)
 		if ((bits >> i & 1) != 0)
-			PutRecordLocked(slot, queue, rules.rules[i], slot.rule_values[i],
-			                rules.rules[i].action == RuleAction::kLog || i == acting);
+			PutRecordLocked(slot, queue, slot.fired[i], slot.fired[i].action == RuleAction::kLog || i == acting);
 }
 
 void ActOnRules()
@@ -423,10 +443,9 @@ void ActOnRules()
 		if (PendingBits(slot) == 0)
 			continue;
 		StateLock lock;
-		const bool current = slot.pid != 0 && slot.rules_generation == shared->workload.generation;
-		const uint32 bits = current ? PendingBits(slot) : 0;
+		const uint32 bits = slot.pid != 0 ? PendingBits(slot) : 0;
 		if (bits != 0)
-			CarryOutLocked(handle, shared->workload.rules, bits, slot.applied, record, now_ms);
+			CarryOutLocked(handle, bits, record, now_ms);
 	}
 }
 

@@ -4,6 +4,7 @@
  * Query monitoring rules (core/decide/rules.hpp) while a query waits, runs and ends. A query keeps the rules with which it
  * began. While it runs its backend's own timer looks (query/stop.cpp), abort works without anybody else; what
  * changes its place among others, and the record, is done by the launcher, or at the latest by the query's own end.
+ * Rules do nothing to superusers who have asked for their lane (kSuperuserGroup), in which administrators set things right.
  */
 #pragma once
 
@@ -18,6 +19,7 @@ struct RuleWatch {
 	uint32 generation;              /* of the workload that the rules are of */
 	RuleSet rules;
 	int next_queue;                 /* of a hop without a target */
+	bool acts;                      /* rules do more than to record */
 	MetricSource source;
 	double looked_ms;               /* when the rules were evaluated last */
 	uint32 likely;                  /* bits that held then, on rows: to be confirmed by a second look */
@@ -34,7 +36,7 @@ void BeginRules(ManagedQuery *query, const Workload &workload, int next_queue);
 /* With FillSlot, under state_lock. */
 void InitRuleSlotLocked(const ManagedQuery *query, QuerySlot *slot);
 
-/* About once a second in the queue. Moves it, changes its priority and its deadline, or raises. */
+/* About once a second in the queue, with the milliseconds of this wait. Moves it, changes its priority and its deadline, or raises. */
 void ApplyRulesWhileQueued(ManagedQuery *query, double waited_ms, double *deadline_ms);
 
 /* Around a run (rows are those of its ExecutorRun), and around each stretch, while the handler does not look. */

@@ -120,15 +120,6 @@ Priority ParsePriority(const char *name)
 	return priority;
 }
 
-/* Index in the configuration in force, or -1. The name of a queue keeps its index. */
-int FindQueue(const Workload &workload, const char *name)
-{
-	for (int i = 0; i < workload.num_queues; i++)
-		if (workload.limits[i].in_use && strcmp(workload.limits[i].name, name) == 0)
-			return i;
-	return -1;
-}
-
 [[noreturn]] void RaiseUnknownQueue(const Workload &workload, const char *name)
 {
 	StringInfoData known;
@@ -161,7 +152,7 @@ int Move(int pid, const Statements &statements, const char *name)
 	int moved = 0;
 	StateLock lock;
 
-	const int queue = FindQueue(shared->workload, name);
+	const int queue = QueueByName(shared->workload, name);
 	for (int i = 0; queue >= 0 && i < statements.count; i++)
 		if (IsThereLocked(pid, statements.of[i]) && policy->Move(statements.of[i].handle, queue, now_ms))
 			moved++;
@@ -228,7 +219,7 @@ WLM_FUNCTION(wlm_move_query)
 
 	wlm::RequireSharedState();
 	const wlm::Workload &workload = wlm::LocalWorkload();
-	if (wlm::FindQueue(workload, queue) < 0)
+	if (wlm::QueueByName(workload, queue) < 0)
 		wlm::RaiseUnknownQueue(workload, queue);
 	wlm::FindStatements(pid, false, &statements);
 	wlm::CheckMayChange(statements);

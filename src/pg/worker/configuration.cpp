@@ -129,6 +129,8 @@ void LoadWorkload(bool extension_present)
 	}
 	FindPriorityChanges(*before, *after, changes);
 	CommitWork();
+	after->generation = generation;
+	DateQueues(*before, after);
 
 	/* A standby reads it again and again: what has not changed is not for every process to copy. */
 	after->generation = before->generation;

@@ -36,13 +36,8 @@ const char *TextAt(uint64 row, int column) { return SPI_getvalue(SPI_tuptable->v
 
 bool QueueFromName(const Workload &workload, const char *name, int32_t *queue)
 {
-	for (int i = 0; i < workload.num_queues; i++) {
-		if (workload.limits[i].in_use && strcmp(workload.limits[i].name, name) == 0) {
-			*queue = i;
-			return true;
-		}
-	}
-	return false;
+	*queue = QueueByName(workload, name);
+	return *queue >= 0;
 }
 
 /* What all rows of a rule say alike. The reason why it makes no sense, or nullptr. */

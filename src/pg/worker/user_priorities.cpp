@@ -3,17 +3,18 @@
  *
  * Statements that begin from now on get their priority from the new configuration
  * (pg/query/classify.cpp); here the others follow. A session that has set wlm.priority keeps that,
- * and who gets back the priority of his queue gets that of the queue he is in now.
+ * and who gets back the priority of his queue gets that of the queue he is in now. Critical is for
+ * superusers, as everywhere.
  */
 #include "pg/postgres.hpp"
 
 extern "C" {
-#include "miscadmin.h"
 #include "utils/acl.h"
 }
 
 #include <cstring>
 
+#include "pg/query/classify.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/worker/user_priorities.hpp"
 
@@ -29,16 +30,14 @@ const UserPriority *FindRole(const Workload &workload, const char *role)
 	return nullptr;
 }
 
-/* A name that belongs to no role changes nothing. Critical is for superusers, as everywhere. */
+/* A name that belongs to no role changes nothing. */
 void Add(PriorityChanges *changes, const UserPriority &given, bool reset)
 {
 	const Oid role = get_role_oid(given.role, true);
 
 	if (!OidIsValid(role))
 		return;
-	const bool too_high = given.priority == Priority::kCritical && !superuser_arg(role);
-	changes->of[changes->count++] =
-		RolePriority{.role = role, .reset = reset, .priority = too_high ? Priority::kHighest : given.priority};
+	changes->of[changes->count++] = RolePriority{.role = role, .reset = reset, .priority = given.priority};
 }
 
 const RolePriority *FindChange(const PriorityChanges &changes, Oid role)
@@ -77,8 +76,10 @@ void ApplyPriorityChanges(const PriorityChanges &changes)
 			continue;
 		const QueryView view = policy->View(i);
 		const RolePriority *change = view.state == QueryState::kFree ? nullptr : FindChange(changes, slot.role);
-		if (change != nullptr)
-			policy->ChangePriority(i, change->reset ? policy->config().queues[view.queue].priority : change->priority, now_ms);
+		if (change == nullptr)
+			continue;
+		const Priority priority = change->reset ? policy->config().queues[view.queue].priority : change->priority;
+		policy->ChangePriority(i, AllowedPriority(priority, slot.superuser), now_ms);
 	}
 }
 
