@@ -28,6 +28,11 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN
 END
 $$;
 
+CREATE FUNCTION wlm.is_priority(priority text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN priority IN ('lowest', 'low', 'normal', 'high', 'highest', 'critical');
+COMMENT ON FUNCTION wlm.is_priority(text) IS 'whether there is a priority of this name';
+
 --
 -- Configuration: an ordinary table, read by a worker and compiled to shared memory
 --
@@ -35,8 +40,7 @@ $$;
 CREATE TABLE wlm.queue (
 	name                     name PRIMARY KEY CHECK (name <> ''),
 	ordinal                  integer NOT NULL DEFAULT 0,
-	priority                 text NOT NULL DEFAULT 'normal'
-	                         CHECK (priority IN ('lowest', 'low', 'normal', 'high', 'highest', 'critical')),
+	priority                 text NOT NULL DEFAULT 'normal' CHECK (wlm.is_priority(priority)),
 	state                    text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'paused', 'draining')),
 	max_slots                integer CHECK (max_slots BETWEEN 1 AND 10000),
 	slot_share               real NOT NULL DEFAULT 0 CHECK (slot_share BETWEEN 0 AND 1),
@@ -64,6 +68,7 @@ CREATE TABLE wlm.queue (
 	CHECK (min_predicted_time < max_predicted_time),
 	CHECK (min_predicted_memory_kb < max_predicted_memory_kb),
 	CHECK (min_cost < max_cost),
+	CHECK (max_slots IS NULL OR (slot_share = 0 AND max_slot_share = 1)),
 	CHECK (name <> 'default' OR (cardinality(roles) = 0 AND cardinality(databases) = 0 AND cardinality(client_addresses) = 0
 	                             AND cardinality(commands) = 0 AND state <> 'draining'
 	                             AND num_nonnulls(application_name, query_group, min_predicted_time, max_predicted_time,
@@ -84,7 +89,7 @@ COMMENT ON TABLE wlm.rule IS 'what is done with statements that do too much whil
 
 CREATE TABLE wlm.user_priority (
 	role      name PRIMARY KEY CHECK (role <> ''),
-	priority  text NOT NULL CHECK (priority IN ('lowest', 'low', 'normal', 'high', 'highest', 'critical'))
+	priority  text NOT NULL CHECK (wlm.is_priority(priority))
 );
 COMMENT ON TABLE wlm.user_priority IS 'priorities of roles, over those of queues; wlm.change_user_priority() writes it';
 
@@ -361,7 +366,7 @@ BEGIN
 	IF coalesce(q.name, '') = '' THEN
 		RAISE EXCEPTION 'a workload queue needs a name' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	IF q.priority IS NULL OR q.priority NOT IN ('lowest', 'low', 'normal', 'high', 'highest', 'critical') THEN
+	IF q.priority IS NULL OR NOT wlm.is_priority(q.priority) THEN
 		RAISE EXCEPTION 'invalid priority "%" of workload queue "%"', q.priority, q.name USING
 			ERRCODE = 'invalid_parameter_value',
 			HINT = 'Priorities are lowest, low, normal, high, highest and critical.';
@@ -391,6 +396,12 @@ BEGIN
 			q.slot_share, q.name, q.max_slot_share USING
 			ERRCODE = 'invalid_parameter_value',
 			HINT = 'What is guaranteed can be at most what is allowed.';
+	END IF;
+	IF q.max_slots IS NOT NULL AND (q.slot_share <> 0 OR q.max_slot_share <> 1) THEN
+		RAISE EXCEPTION 'workload queue "%" has both max_slots and a share of the pool of slots', q.name USING
+			ERRCODE = 'invalid_parameter_value',
+			DETAIL = 'slot_share and max_slot_share are for queues without max_slots, which share a pool of slots.',
+			HINT = 'Give back what is not wanted: reset => ''{max_slots}'' or reset => ''{slot_share,max_slot_share}'' of wlm.alter_queue().';
 	END IF;
 	IF q.memory_share IS NULL OR NOT q.memory_share BETWEEN 0 AND 1 THEN
 		RAISE EXCEPTION 'invalid memory_share % of workload queue "%"', q.memory_share, q.name USING
@@ -784,13 +795,14 @@ END
 $$;
 COMMENT ON FUNCTION wlm.parse_predicates(text) IS 'predicates of a rule as wlm.rule has them, from text with units or from JSON';
 
-CREATE FUNCTION wlm.check_rule(r wlm.rule) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+-- Whether the queues exist is asked by those who create and change rules: a restored dump may bring rules before queues.
+CREATE FUNCTION wlm.check_rule() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	metrics CONSTANT text[] := '{query_execution_time,query_queue_time,query_cpu_time,query_temp_blocks_to_disk,query_blocks_read,'
 		'scan_row_count,join_row_count,nested_loop_join_row_count,return_row_count,query_memory_kb}';
-	named name;
+	r wlm.rule := NEW;
 	predicate jsonb;
 BEGIN
 	IF coalesce(r.name, '') = '' THEN
@@ -831,7 +843,7 @@ BEGIN
 			HINT = 'Actions are log, change_priority, hop and abort.';
 	END IF;
 	IF r.action = 'change_priority' AND (r.action_value IS NULL
-	   OR r.action_value NOT IN ('lowest', 'low', 'normal', 'high', 'highest', 'critical')) THEN
+	   OR NOT wlm.is_priority(r.action_value)) THEN
 		RAISE EXCEPTION 'invalid priority "%" of rule "%"', r.action_value, r.name USING
 			ERRCODE = 'invalid_parameter_value',
 			HINT = 'Give the new priority as action_value: lowest, low, normal, high, highest or critical.';
@@ -841,19 +853,31 @@ BEGIN
 			ERRCODE = 'invalid_parameter_value',
 			HINT = 'Only change_priority and hop have one.';
 	END IF;
-	FOREACH named IN ARRAY ARRAY[r.queue, CASE WHEN r.action = 'hop' THEN r.action_value END]::name[] LOOP
-		IF named <> 'default' AND NOT EXISTS (SELECT FROM wlm.queue q WHERE q.name = named) THEN
-			PERFORM wlm.raise_unknown_queue(named);
-		END IF;
-	END LOOP;
 	IF r.action = 'hop' AND r.action_value = r.queue THEN
 		RAISE EXCEPTION 'rule "%" would hop to the queue that it watches', r.name USING
 			ERRCODE = 'invalid_parameter_value',
 			HINT = 'Name another queue, or none: then the next queue that matches takes the statement.';
 	END IF;
+	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION wlm.check_rule(wlm.rule) IS 'raises an error with a hint for values that a rule cannot have';
+COMMENT ON FUNCTION wlm.check_rule() IS 'trigger of wlm.rule: raises an error with a hint for values that a rule cannot have';
+CREATE TRIGGER check_rule BEFORE INSERT OR UPDATE ON wlm.rule FOR EACH ROW EXECUTE FUNCTION wlm.check_rule();
+
+CREATE FUNCTION wlm.check_queues_of_rule(r wlm.rule) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	named name;
+BEGIN
+	FOREACH named IN ARRAY ARRAY[r.queue, CASE WHEN r.action = 'hop' THEN r.action_value END]::name[] LOOP
+		IF named <> 'default' AND NOT EXISTS (SELECT FROM wlm.queue q WHERE q.name = named) THEN
+			PERFORM wlm.raise_unknown_queue(named);
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION wlm.check_queues_of_rule(wlm.rule) IS 'raises an error with a hint if a queue that a rule names does not exist';
 
 CREATE FUNCTION wlm.raise_unknown_rule(name name) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -894,7 +918,7 @@ BEGIN
 	r.action := create_rule.action;
 	r.action_value := create_rule.action_value;
 	r.enabled := coalesce(create_rule.enabled, true);
-	PERFORM wlm.check_rule(r);
+	PERFORM wlm.check_queues_of_rule(r);
 	INSERT INTO wlm.rule SELECT r.*;
 EXCEPTION WHEN unique_violation THEN
 	RAISE EXCEPTION 'rule "%" already exists', create_rule.name USING
@@ -943,7 +967,7 @@ BEGIN
 	r.action := coalesce(alter_rule.action, r.action);
 	r.ordinal := coalesce(alter_rule.ordinal, r.ordinal);
 	r.enabled := coalesce(alter_rule.enabled, r.enabled);
-	PERFORM wlm.check_rule(r);
+	PERFORM wlm.check_queues_of_rule(r);
 
 	UPDATE wlm.rule AS t SET
 		ordinal = r.ordinal, queue = r.queue, predicates = r.predicates, action = r.action, action_value = r.action_value,
@@ -1129,27 +1153,41 @@ END
 $$;
 COMMENT ON FUNCTION wlm.drain_queue(name) IS 'a workload queue runs what it has, and statements go to the next one that takes them';
 
-CREATE FUNCTION wlm.change_user_priority(role name, priority text DEFAULT NULL) RETURNS void
+CREATE FUNCTION wlm.check_user_priority() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM wlm.require_configured_database('change_user_priority');
-	IF change_user_priority.priority NOT IN ('lowest', 'low', 'normal', 'high', 'highest', 'critical') THEN
-		RAISE EXCEPTION 'invalid priority "%" of role "%"', change_user_priority.priority, change_user_priority.role USING
-			ERRCODE = 'invalid_parameter_value',
-			HINT = 'Priorities are lowest, low, normal, high, highest and critical; null gives back that of the queue.';
+	IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+		RETURN coalesce(NEW, OLD);
 	END IF;
-	IF change_user_priority.priority = 'critical' AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+	IF NEW.priority = 'critical' THEN
 		RAISE EXCEPTION 'permission denied to give priority "critical"' USING
 			ERRCODE = 'insufficient_privilege',
 			DETAIL = 'Statements of this priority start before all others, whatever their queue has left.',
 			HINT = 'Only superusers may. Use "highest".';
 	END IF;
-	IF NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user)
-	   AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname = change_user_priority.role AND r.rolsuper) THEN
+	IF EXISTS (SELECT FROM pg_roles r WHERE r.rolname IN (OLD.role, NEW.role) AND r.rolsuper) THEN
 		RAISE EXCEPTION 'permission denied to change the priority of a superuser' USING
 			ERRCODE = 'insufficient_privilege',
 			HINT = 'Only superusers may.';
+	END IF;
+	RETURN coalesce(NEW, OLD);
+END
+$$;
+COMMENT ON FUNCTION wlm.check_user_priority() IS
+	'trigger of wlm.user_priority: critical, and the priority of superusers, are for superusers';
+CREATE TRIGGER check_user_priority BEFORE INSERT OR UPDATE OR DELETE ON wlm.user_priority
+	FOR EACH ROW EXECUTE FUNCTION wlm.check_user_priority();
+
+CREATE FUNCTION wlm.change_user_priority(role name, priority text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM wlm.require_configured_database('change_user_priority');
+	IF NOT wlm.is_priority(change_user_priority.priority) THEN
+		RAISE EXCEPTION 'invalid priority "%" of role "%"', change_user_priority.priority, change_user_priority.role USING
+			ERRCODE = 'invalid_parameter_value',
+			HINT = 'Priorities are lowest, low, normal, high, highest and critical; null gives back that of the queue.';
 	END IF;
 	IF change_user_priority.priority IS NULL THEN
 		DELETE FROM wlm.user_priority t WHERE t.role = change_user_priority.role;
@@ -1361,8 +1399,8 @@ GRANT EXECUTE ON FUNCTION
 	wlm.create_queue, wlm.alter_queue, wlm.drop_queue(name), wlm.check_queue(wlm.queue), wlm.check_queue_ranges(wlm.queue),
 	wlm.raise_unknown_queue(name),
 	wlm.require_configured_database(text), wlm.check_configuration(), wlm.configuration_changed(),
-	wlm.create_rule, wlm.alter_rule, wlm.drop_rule(name), wlm.parse_predicates(text), wlm.check_rule(wlm.rule),
-	wlm.raise_unknown_rule(name), wlm.check_rules(), wlm.check_rules_of_queues(),
+	wlm.create_rule, wlm.alter_rule, wlm.drop_rule(name), wlm.parse_predicates(text), wlm.check_rule(),
+	wlm.check_queues_of_rule(wlm.rule), wlm.check_user_priority(), wlm.is_priority(text), wlm.raise_unknown_rule(name), wlm.check_rules(), wlm.check_rules_of_queues(),
 	wlm.train(text), wlm.evaluate(), wlm.rollback(text), wlm.export_model(text, integer), wlm.import_model(bytea),
 	wlm.export_samples(integer), wlm.reset(text)
 	TO wlm_admin;

@@ -56,9 +56,18 @@ SELECT wlm.alter_rule('long', action => 'change_priority');
 SELECT wlm.drop_rule('nonexistent');
 SELECT count(*) FROM wlm.rule;
 
+-- the same by DML, but for queues that do not exist yet
+INSERT INTO wlm.rule (name, predicates) VALUES ('x', '[]');
+INSERT INTO wlm.rule (name, predicates) VALUES ('x', '[{"metric": "query_colour", "operator": ">", "value": 1}]');
+INSERT INTO wlm.rule (name, predicates) VALUES ('x', '[{"metric": "query_cpu_time", "operator": "!", "value": 1}]');
+INSERT INTO wlm.rule (name, predicates, action_value) VALUES ('x', wlm.parse_predicates('query_cpu_time > 1'), 'low');
+UPDATE wlm.rule SET action = 'change_priority', action_value = 'urgent' WHERE name = 'long';
+INSERT INTO wlm.rule (name, predicates, queue) VALUES ('x', wlm.parse_predicates('query_cpu_time > 1'), 'later') RETURNING name, queue;
+DELETE FROM wlm.rule WHERE name = 'x';
+
 -- as many as can be enabled
-INSERT INTO wlm.rule (name, predicates) SELECT 'r' || i, '[]' FROM generate_series(1, 22) i;
-INSERT INTO wlm.rule (name, predicates, enabled) SELECT 'r' || i, '[]', false FROM generate_series(1, 22) i;
+INSERT INTO wlm.rule (name, predicates) SELECT 'r' || i, wlm.parse_predicates('scan_row_count > 1') FROM generate_series(1, 22) i;
+INSERT INTO wlm.rule (name, predicates, enabled) SELECT 'r' || i, wlm.parse_predicates('scan_row_count > 1'), false FROM generate_series(1, 22) i;
 UPDATE wlm.rule SET enabled = true;
 DELETE FROM wlm.rule WHERE name LIKE 'r%';
 

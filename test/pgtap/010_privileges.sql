@@ -72,6 +72,15 @@ SELECT lives_ok($$SELECT wlm.alter_rule('pgtap_made', enabled => false)$$, 'and 
 SELECT lives_ok($$SELECT wlm.drop_rule('pgtap_made')$$, 'and drops it');
 SELECT lives_ok($$SELECT wlm.drop_queue('pgtap_made')$$, 'and drops the queue');
 SELECT lives_ok($$INSERT INTO wlm.user_priority VALUES ('wlm_test_user', 'low')$$, 'and gives a role a priority');
+SELECT throws_ok($$INSERT INTO wlm.user_priority VALUES ('wlm_test_other', 'critical')$$, '42501', NULL, 'but not critical');
+SELECT throws_ok($$UPDATE wlm.user_priority SET priority = 'critical'$$, '42501', NULL, 'nor later');
+SELECT throws_ok(format('INSERT INTO wlm.user_priority VALUES (%L, %L)', session_user, 'lowest'), '42501', NULL, 'nor any to a superuser');
+SELECT throws_ok(format('UPDATE wlm.user_priority SET role = %L', session_user), '42501', NULL, 'nor by way of another');
+RESET ROLE;
+INSERT INTO wlm.user_priority VALUES (session_user, 'critical');
+SET ROLE wlm_test_admin;
+SELECT throws_ok(format('DELETE FROM wlm.user_priority WHERE role = %L', session_user), '42501', NULL, 'nor does he take away a superuser''s');
+SELECT lives_ok($$DELETE FROM wlm.user_priority WHERE role = 'wlm_test_user'$$, 'others he does');
 SELECT throws_ok($$DELETE FROM wlm.model$$, '42501', NULL, 'wlm_admin does not write models by hand');
 SELECT isa_ok(wlm.export_model('planner'), 'bytea', 'but exports one');
 SELECT results_eq($$SELECT expert, state FROM wlm.import_model(wlm.export_model('planner'))$$, $$VALUES ('planner', 'champion')$$, 'and imports one');

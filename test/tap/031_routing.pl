@@ -120,7 +120,7 @@ $admin->do('BEGIN');
 $admin->do(q{CREATE TEMP TABLE queues AS TABLE wlm.queue});
 $admin->do(q{DELETE FROM wlm.rule});
 $admin->do(q{DELETE FROM wlm.queue});
-is($admin->query(q{INSERT INTO wlm.rule (name, queue, predicates, action) VALUES ('early', 'one', '[]', 'log')})->{sqlstate}, '',
+is($admin->query(q{INSERT INTO wlm.rule (name, queue, predicates, action) VALUES ('early', 'one', '[{"metric": "query_cpu_time", "operator": ">", "value": 1}]', 'log')})->{sqlstate}, '',
 	'a rule can be restored before its queue');
 is($admin->query(q{INSERT INTO wlm.queue SELECT * FROM queues})->{sqlstate}, '', 'and the queue after it');
 $admin->do('ROLLBACK');
@@ -128,7 +128,7 @@ $admin->do('ROLLBACK');
 # What was written by hand and makes no sense becomes harmless, and the rest is applied.
 $admin->do($_) for (
 	q{ALTER TABLE wlm.queue DROP CONSTRAINT queue_state_check, DROP CONSTRAINT queue_commands_check, DROP CONSTRAINT queue_slot_share_check},
-	q{ALTER TABLE wlm.rule DROP CONSTRAINT rule_action_check, DROP CONSTRAINT rule_predicates_check},
+	q{ALTER TABLE wlm.rule DROP CONSTRAINT rule_action_check, DROP CONSTRAINT rule_predicates_check, DISABLE TRIGGER check_rule},
 	q{ALTER TABLE wlm.user_priority DROP CONSTRAINT user_priority_priority_check},
 	q{ALTER TABLE wlm.queue DROP CONSTRAINT queue_check, DISABLE TRIGGER check_configuration});
 my $offset = -s $node->logfile;
