@@ -101,7 +101,7 @@ $admin->query('ROLLBACK');
 # Dump and restore
 $admin->do($_) for (
 	q{SELECT wlm.alter_queue('one', query_group => 'one', slot_share => 0.25, client_addresses => '{10.0.0.0/8,local}',
-		commands => '{select,merge}', min_predicted_time => '1 s', max_predicted_memory_kb => 1000, max_cost => 1e9, state => 'paused')},
+		commands => '{select,merge}', min_predicted_time => '1 s', max_predicted_memory_kb => 1000, max_cost => 1e9, state => 'paused', reset => '{max_slots}')},
 	q{SELECT wlm.create_rule('long', 'query_execution_time > 10 min AND query_memory_kb > 1 GB', 'hop', 'three', 'one')},
 	q{SELECT wlm.create_rule('off', 'scan_row_count > 1e9', 'abort', enabled => false)},
 	q{INSERT INTO wlm.user_priority VALUES ('dumped', 'lowest')});

@@ -350,5 +350,44 @@ TEST_F(RouteTest, AQueueThatIsGoneKeepsItsPlaceButIsNotAsked)
 	EXPECT_EQ(Routed("shop", "psql", ""), 2);
 }
 
+TEST_F(RouteTest, QueuesAreFoundByNameWhileTheyAreInUse)
+{
+	EXPECT_EQ(QueueByName(*workload, "default"), 0);
+	EXPECT_EQ(QueueByName(*workload, "etl"), 2);
+	EXPECT_EQ(QueueByName(*workload, "other"), -1);
+	workload->limits[2].in_use = false;
+	EXPECT_EQ(QueueByName(*workload, "etl"), -1);
+}
+
+TEST_F(RouteTest, AnIndexThatComesToAnotherQueueIsNotTheSame)
+{
+	const auto before = std::make_unique<Workload>(*workload);
+	const auto after = std::make_unique<Workload>(*workload);
+	before->generation = 7;
+	DateQueues(*workload, before.get());
+	EXPECT_TRUE(IsSameQueue(*before, 1, 7));
+	EXPECT_TRUE(IsSameQueue(*before, 2, 7));
+
+	after->generation = 9;
+	std::strcpy(after->limits[1].name, "another");
+	after->limits[2].in_use = false;
+	DateQueues(*before, after.get());
+	EXPECT_TRUE(IsSameQueue(*after, 0, 7));
+	EXPECT_FALSE(IsSameQueue(*after, 1, 7));
+	EXPECT_FALSE(IsSameQueue(*after, 1, 8));
+	EXPECT_TRUE(IsSameQueue(*after, 1, 9));
+	EXPECT_FALSE(IsSameQueue(*after, 2, 9));
+	EXPECT_FALSE(IsSameQueue(*after, -1, 9));
+	EXPECT_FALSE(IsSameQueue(*after, after->num_queues, 9));
+
+	/* back again: who knew the one before is not sent to this one */
+	const auto again = std::make_unique<Workload>(*after);
+	again->generation = 11;
+	again->limits[2].in_use = true;
+	DateQueues(*after, again.get());
+	EXPECT_FALSE(IsSameQueue(*again, 2, 7));
+	EXPECT_TRUE(IsSameQueue(*again, 2, 11));
+}
+
 }  // namespace
 }  // namespace wlm

@@ -214,10 +214,13 @@ double WaitAgain(ManagedQuery *query, double deadline_ms)
 		const double now_ms = NowMs();
 		query->experience.queue_ms += static_cast<float>(now_ms - since_ms);
 		query->started_ms = now_ms; /* nothing of it was execution (NoteFailure) */
-		if (query->handle == kNoQuery)
+		if (query->handle == kNoQuery) {
 			query->experience.final_state = FinalState::kTimedOut;
-		else
+		} else {
+			/* known before its rules are recorded: an abort has been applied then */
+			query->experience.final_state = geterrcode() == ERRCODE_QUERY_CANCELED ? FinalState::kCancelled : FinalState::kFailed;
 			LeaveQueue(query);
+		}
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
