@@ -9,11 +9,15 @@ use lib $FindBin::RealBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 use WlmTest;
 
 my $primary = start_node('primary', ['max_wal_senders = 5', 'autovacuum = off'], init => [allows_streaming => 1]);
 my $admin = prepare_node($primary);
-$admin->do('CREATE TABLE moving AS SELECT 1 AS id');
+$admin->do($_) for ('CREATE TABLE moving AS SELECT 1 AS id', 'CREATE TABLE given AS SELECT 1 AS id',
+	# whoever calls it may give way on a primary; nothing is learned on a standby, so the cost makes it long
+	q{CREATE FUNCTION nap(seconds float8) RETURNS integer LANGUAGE plpgsql STABLE PARALLEL SAFE COST 10000000000000
+		AS 'BEGIN PERFORM pg_sleep(seconds); RETURN 1; END'});
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
@@ -91,6 +95,25 @@ is($answer->{sqlstate}, '', 'DROP TABLE on the primary as well');
 $there->do('SELECT pg_advisory_unlock(1)');
 is(join(' ', map { $_->finish->{sqlstate} } @holders), ' ' x $#holders, 'who ran meanwhile ends well');
 settled($there, 'nothing is left');
+
+# On a standby nobody is made to give way: the conflict with replay that his wait might become would end his session.
+$there->do($_) for ('ALTER SYSTEM SET wlm.preemption = on', 'SELECT pg_reload_conf()');
+eventually(session($standby), 'SHOW wlm.preemption', 'on', 'preemption is on');
+$waiter = session($standby, name => 'waiter', queue => 'one');
+my $urgent = session($standby, name => 'urgent', queue => 'one');
+# statements are watched for their betters from the first of these on
+$urgent->do($_) for (q{SET wlm.priority = 'high'}, 'SELECT costly(x) FROM single');
+$waiter->send('SELECT nap(2) + id FROM given');
+await_state($there, $waiter, 'running');
+usleep(200_000);
+$urgent->send('SELECT costly(x) FROM single');
+await_state($there, $urgent, 'queued');
+$admin->do('ALTER TABLE given ADD COLUMN added integer');
+is_deeply($waiter->finish->{rows}, [ [2] ], 'who would give way elsewhere goes on to its end');
+is($urgent->finish->{sqlstate}, '', 'and the urgent one runs then');
+is($there->value('SELECT num_preempted FROM wlm.status()'), 0, 'nobody has given way');
+eventually($there, q{SELECT count(*) FROM pg_attribute WHERE attrelid = 'given'::regclass AND attname = 'added'}, 1, 'replay goes on');
+settled($there, 'nothing is left of that');
 
 # Promotion with a runner: what was a standby manages, configures and records.
 $there->do('SELECT pg_advisory_lock(1)');

@@ -51,12 +51,12 @@ SKIP:
 	# With preemption the inner one asks the outer to give way, who would throw away what it waits for.
 	$admin->do($_) for ('ALTER SYSTEM SET wlm.preemption = on', 'SELECT pg_reload_conf()',
 		'CREATE FUNCTION urgent_far() RETURNS bigint LANGUAGE plpgsql COST 10000000 AS ' . urgent_body(),
-		'CREATE FUNCTION stable_far() RETURNS bigint LANGUAGE plpgsql STABLE COST 10000000000000 AS ' . urgent_body());
+		'CREATE FUNCTION stable_far() RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL SAFE COST 10000000000000 AS ' . urgent_body());
 	eventually(session($node), 'SHOW wlm.preemption', 'on', 'preemption is on');
 	$client->do(q{SET wlm.priority = 'low'});
 	check('dblink with a higher priority', 'SELECT urgent_far() FROM single');
 	is($admin->value('SELECT num_preempted FROM wlm.status()'), 0, 'whose function is volatile does not give way');
-	# One that says that it changes nothing may be interrupted; it comes to its end all the same.
+	# One that says that it changes nothing, and is long by its cost, may be interrupted; it comes to its end all the same.
 	check('dblink in a stable function', 'SELECT stable_far() FROM single', 1);
 	note($admin->value('SELECT num_preempted FROM wlm.status()') . ' times given way');
 	$client->do('RESET wlm.priority');

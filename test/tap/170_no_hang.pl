@@ -19,6 +19,8 @@ use WlmTest;
 
 my $seed = $ENV{WLM_SEED} || int(time) % 100_000;
 my $seconds = $ENV{WLM_SECONDS} || 30;
+# What one answer may take at most: the sum of a few waits of max_wait, and work on a slow machine.
+my $patience = 6 * 3 + 20;
 note("WLM_SEED=$seed");
 srand($seed);
 
@@ -54,6 +56,9 @@ $admin->do($_) for (
 				PERFORM count(costly(id)) FROM numbers;
 			END LOOP;
 		END$$},
+	# neither volatile nor parallel unsafe, so that whoever calls it may give way
+	q{CREATE FUNCTION nap(seconds float8) RETURNS integer LANGUAGE plpgsql STABLE PARALLEL SAFE COST 100000000
+		AS 'BEGIN PERFORM pg_sleep(seconds); RETURN 1; END'},
 	'CREATE EXTENSION dblink',
 	qq{CREATE FUNCTION far() RETURNS bigint LANGUAGE plpgsql COST 10000000 AS \$\$
 		BEGIN
@@ -61,6 +66,9 @@ $admin->do($_) for (
 		END \$\$},
 	q{SELECT wlm.create_queue('two', query_group => 'two', priority => 'low', slot_share => 0.3)},
 	q{SELECT wlm.create_queue('high', query_group => 'high', priority => 'highest')},
+	q{SELECT wlm.create_queue('lonely', query_group => 'lonely', max_slots => 1)},
+	q{SELECT wlm.create_queue('left', query_group => 'left', max_slots => 1)},
+	q{SELECT wlm.create_rule('away', 'query_execution_time > 200ms', 'hop', queue => 'left', action_value => 'two')},
 	q{SELECT wlm.create_rule('watch', 'query_execution_time > 5ms', 'log')},
 	q{SELECT wlm.create_rule('sink', 'query_execution_time > 300ms', 'change_priority', action_value => 'lowest')},
 	q{SELECT wlm.create_rule('out', 'query_execution_time > 500ms AND query_cpu_time > 1ms', 'hop', queue => 'one', action_value => 'two')});
@@ -69,6 +77,8 @@ my $sort = 'SELECT count(*) FROM (SELECT pad FROM wide ORDER BY pad, id OFFSET 0
 my $rows = 'SELECT id FROM wide ORDER BY pad, id';
 my $group = 'SELECT count(*) FROM (SELECT left(pad, 3) FROM wide GROUP BY 1) s';
 my $join = 'SELECT count(*) FROM wide a JOIN wide b USING (pad)';
+my $heavy = 'SELECT count(*) FROM wide a JOIN wide b ON a.id % 10 = b.id % 10';
+my $long = 'SELECT nap(2.5) + x FROM single';
 my $groups = $admin->value($group);
 my $costly = 'SELECT count(costly(id)) FROM numbers';
 my $is_single = sub { my ($expected) = @_; return sub { $_[0]->{rows}[0][0] == $expected } };
@@ -124,18 +134,29 @@ my %scripts = (
 	vacuum_full => sub { (['VACUUM FULL scratch', $ends], $pause) },
 	scratch => sub { (['SELECT count(costly(id)) FROM scratch WHERE id <= 100', $is_single->(100)]) },
 	concurrently => sub {
-		(['CREATE INDEX CONCURRENTLY wide_pad ON wide (pad)', $ends], ['DROP INDEX CONCURRENTLY wide_pad', $ends], $pause);
+		(['CREATE INDEX CONCURRENTLY IF NOT EXISTS wide_pad ON wide (pad)', $ends], ['DROP INDEX CONCURRENTLY IF EXISTS wide_pad', $ends], $pause);
 	},
-	alter => sub { (['ALTER TABLE wide ADD COLUMN extra integer', $ends], ['ALTER TABLE wide DROP COLUMN extra', $ends], $pause) },
+	# Long enough to be worth an interruption, two by their time and one by its work.
+	long => sub { ([$long, $is_single->(2)]) },
+	hops => sub { ([$long, $is_single->(2)]) },
+	heavy => sub { ([$heavy, $is_single->(10_000_000)]) },
+	urgent => sub { ([$costly, $is_single->(100)], ['SELECT pg_sleep(0.6)', $ends]) },
+	alter => sub { (['ALTER TABLE wide ADD COLUMN IF NOT EXISTS extra integer', $ends], ['ALTER TABLE wide DROP COLUMN IF EXISTS extra', $ends], $pause) },
 );
-# The last three want locks that everybody's conflict with: one each.
-my @kinds = ((sort grep { !/^(alter|concurrently|vacuum_full)$/ } keys %scripts) x 2, 'alter', 'concurrently', 'vacuum_full');
+# One each: those that want locks that everybody's conflict with, and those that have their place. Chance alone would hardly
+# ever make somebody give way: two have a slot between them, and each time that the urgent one comes, the other has to. So
+# has, for a rule, the one in the queue that it is to leave.
+my %places = (alter => {}, concurrently => {}, vacuum_full => {}, long => { queue => 'lonely', priority => 'low' },
+	urgent => { queue => 'lonely', priority => 'highest' }, heavy => { queue => 'one', priority => 'low' },
+	hops => { queue => 'left', priority => 'low' });
+my @kinds = ((sort grep { !$places{$_} } keys %scripts) x 2, sort keys %places);
 my @actors;
 
 sub connect_actor
 {
 	my ($actor) = @_;
 	$actor->{session} = session($node, name => $actor->{kind}, queue => $actor->{queue});
+	$actor->{session}->do("SET wlm.priority = '$actor->{priority}'") if $actor->{priority};
 	$actor->{steps} = [];
 	delete $actor->{step};
 	return;
@@ -220,6 +241,17 @@ sub tell_of_slow
 	return;
 }
 
+# For what they wait, seen now and then.
+my (%reasons, $looked);
+sub look_at_reasons
+{
+	return if time - ($looked || 0) < 0.5;
+	$looked = time;
+	$reasons{"$_->[0] $_->[1]"} += $_->[2] for @{ $admin->do(q{SELECT queue, wait_reason, count(*) FROM wlm.activity WHERE state = 'queued'
+		GROUP BY 1, 2})->{rows} };
+	return;
+}
+
 sub one_of { return $_[int(rand(@_))]; }
 
 # What administrators do, at random. Those that a state of affairs forbids may fail, but with an error of their own.
@@ -251,9 +283,20 @@ sub administrate
 	return;
 }
 
+# Who is predicted to end at once is not asked to give way, so the server has to know the long ones.
+my @teachers = map { session($node, name => "teacher $_") } 1 .. 4;
+$teachers[$_]->send($_ % 2 ? $long : $heavy) for 0 .. $#teachers;
+is($_->finish->{error}, '', "$_->{name} is done") for @teachers;
+eventually($admin, 'SELECT learner_pending_bytes FROM wlm.status()', 0, 'and it was learned from');
+$_->quit for @teachers;
+
+# For a quarter of the time the administrator leaves everything open, or hardly anybody would ever run but over the limits.
+my @calm = ('ALTER SYSTEM SET wlm.preemption = on', 'ALTER SYSTEM SET wlm.total_slots = 3', q{ALTER SYSTEM SET wlm.memory = '4GB'},
+	'SELECT pg_reload_conf()', q{SELECT wlm.resume_queue(q) FROM unnest('{one,two,high,default}'::name[]) q});
+
 for my $kind (@kinds)
 {
-	my $actor = { kind => $kind, queue => one_of('one', 'one', 'two', 'high') };
+	my $actor = { kind => $kind, queue => one_of('one', 'one', 'two', 'high'), %{ $places{$kind} || {} } };
 	connect_actor($actor);
 	push @actors, $actor;
 }
@@ -262,6 +305,7 @@ go_on($_) for @actors;
 # Until the time is up everybody goes on; then each comes to the end of his script.
 my $until = time + $seconds;
 my $give_up = $until + 3 * $WlmTest::patience;
+my ($calm_from, $calm_until) = ($until - 0.7 * $seconds, $until - 0.45 * $seconds);
 my $administrated = time;
 my @busy = @actors;
 while (@busy && time < $give_up)
@@ -277,7 +321,12 @@ while (@busy && time < $give_up)
 	}
 	@busy = grep { !$_->{finished} } @busy;
 	tell_of_slow();
-	if (!$last && time - $administrated > 0.1)
+	look_at_reasons();
+	if (time >= $calm_from && @calm)
+	{
+		$control->do($_) for splice @calm;
+	}
+	if (!$last && time - $administrated > 0.1 && (time < $calm_from || time > $calm_until))
 	{
 		administrate();
 		$administrated = time;
@@ -294,11 +343,20 @@ $control->do($_) for ('ALTER SYSTEM RESET ALL', 'SELECT pg_reload_conf()', q{SEL
 # whose session was ended between PREPARE and COMMIT
 $admin->do("ROLLBACK PREPARED '$_->[0]'") for @{ $admin->do('SELECT gid FROM pg_prepared_xacts')->{rows} };
 settled($admin, 'nothing is left');
+note(join(', ', map { "$_: $reasons{$_}" } sort keys %reasons));
 note($_->[0]) for @{ $admin->do(q{SELECT format('%s: %s executed, %s forced, %s preempted', queue, num_executed, num_forced,
 	num_preempted) FROM wlm.queue_state UNION ALL SELECT format('%s let in for a lock', num_lock_forced) FROM wlm.status()})->{rows} };
+cmp_ok($longest, '<', $patience, "nobody waited for ever: not even $slowest");
+my $happened = $admin->do(q{SELECT sum(num_preempted), (SELECT num_lock_forced FROM wlm.status()) FROM wlm.queue_state})->{rows}[0];
+cmp_ok($happened->[0], '>', 0, 'some gave way and began again');
+cmp_ok($happened->[1], '>', 0, 'some were let in for a lock');
+$admin->do('SELECT wlm.flush()');
+for my $action ('log', 'change_priority', 'hop')
+{
+	cmp_ok($admin->value("SELECT count(*) FROM wlm.rule_action WHERE applied AND action = '$action'"), '>', 0, "rules were at work: $action");
+}
 my $after = session($node, name => 'after', queue => 'one');
 is($after->value($sort), 10000, 'a statement runs as ever');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM wlm.rule_action') > 0 ? 1 : 0, 1, 'rules were at work');
 $node->stop;
 my $log = slurp_file($node->logfile);
 unlike($log, qr/PANIC|server process .* was terminated by signal|TRAP|leak|WARNING:.*(snapshot|buffer|cache reference|relcache)/, 'no complaint in the log');

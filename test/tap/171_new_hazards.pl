@@ -20,8 +20,8 @@ my $other = session($node, name => 'other');
 $holder->do("SET wlm.priority = 'high'");
 
 $admin->do($_) for (
-	# not volatile, so that whoever calls it may give way
-	q{CREATE FUNCTION nap(seconds float8) RETURNS integer LANGUAGE plpgsql STABLE COST 100000000
+	# neither volatile nor parallel unsafe, so that whoever calls it may give way
+	q{CREATE FUNCTION nap(seconds float8) RETURNS integer LANGUAGE plpgsql STABLE PARALLEL SAFE COST 100000000
 		AS 'BEGIN PERFORM pg_sleep(seconds); RETURN 1; END'},
 	'CREATE TABLE moving AS SELECT 1 AS id', 'CREATE TABLE seen AS SELECT 1 AS id', 'CREATE TABLE counted AS SELECT 1 AS id, 0 AS n');
 
