@@ -251,8 +251,8 @@ cmp_ok($after - $before, '<=', 65536, "no memory is left behind ($before, $after
 $one->do('COMMIT');
 is(restarts($one) >= 1000 ? 1 : 0, 1, '... and it was a thousand times');
 $one->do($_) for (split(/; /, $parallel{on}), "SET wlm_test.give_way = '40, 12'");
-is($one->value('SELECT sum(length(a.pad || b.label)) FROM fact a JOIN dim b ON a.g = b.k % 1009 AND b.k < 900'),
-	$admin->value('SELECT sum(length(a.pad || b.label)) FROM fact a JOIN dim b ON a.g = b.k % 1009 AND b.k < 900'), 'often with workers');
+is($one->value('SELECT sum(length(a.pad || b.label)) FROM fact a JOIN dim b ON a.g = b.k % 1009'),
+	$admin->value('SELECT sum(length(a.pad || b.label)) FROM fact a JOIN dim b ON a.g = b.k % 1009'), 'often with workers');
 cmp_ok(restarts($one), '>', 0, '... it began again');
 is($admin->value(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'}), 0, 'no worker is left');
 is($admin->value(q{SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND pid = } . $one->{pid}), 0, 'no lock is left');
