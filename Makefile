@@ -20,7 +20,7 @@ DATA = $(patsubst $(WLM_SOURCE_DIR)/%,%,$(sort $(wildcard $(WLM_SOURCE_DIR)/pg_w
 PGFILEDESC = "pg_wlm - workload manager"
 
 MODULE_big = pg_wlm
-WLM_SOURCES := $(sort $(foreach dir,core core/* pg pg/*,$(wildcard $(WLM_SOURCE_DIR)/src/$(dir)/*.cpp)))
+WLM_SOURCES := $(sort $(foreach dir,core core/* core/*/* pg pg/* pg/*/*,$(wildcard $(WLM_SOURCE_DIR)/src/$(dir)/*.cpp)))
 OBJS = $(patsubst $(WLM_SOURCE_DIR)/%.cpp,%.o,$(WLM_SOURCES))
 
 # Shares the objects of core; its own never go into the module.

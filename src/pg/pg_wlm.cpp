@@ -12,7 +12,7 @@
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/sql/configuration.hpp"
-#include "pg/sql/explain_group.hpp"
+#include "pg/sql/explain/explain_group.hpp"
 #include "pg/worker/launcher.hpp"
 
 extern "C" {

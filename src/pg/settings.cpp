@@ -13,7 +13,7 @@ extern "C" {
 #include "utils/guc_tables.h"
 }
 
-#include "core/decide/policy.hpp"
+#include "core/decide/policy/policy.hpp"
 #include "pg/memory_limit.hpp"
 #include "pg/shared_state.hpp"
 

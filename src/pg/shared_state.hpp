@@ -28,7 +28,7 @@ extern "C" {
 #include "storage/spin.h"
 }
 
-#include "core/decide/policy.hpp"
+#include "core/decide/policy/policy.hpp"
 #include "core/decide/workload.hpp"
 #include "core/grant/memory_pressure.hpp"
 #include "core/learn/drift.hpp"

@@ -20,7 +20,7 @@
 #include <string>
 #include <vector>
 
-#include "core/decide/policy.hpp"
+#include "core/decide/policy/policy.hpp"
 #include "protocol_trace.hpp"
 
 namespace wlm::test {

@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "core/decide/policy.hpp"
+#include "core/decide/policy/policy.hpp"
 
 namespace wlm::test {
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "core/decide/policy.hpp"
+#include "core/decide/policy/policy.hpp"
 
 namespace wlm::test {
 

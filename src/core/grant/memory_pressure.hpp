@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <span>
 
-#include "core/decide/policy.hpp"
+#include "core/decide/policy/policy.hpp"
 
 namespace wlm {
 

@@ -23,7 +23,7 @@
 #include <cstdint>
 #include <span>
 
-#include "core/decide/policy.hpp"
+#include "core/decide/policy/policy.hpp"
 #include "core/simulate/predict_trace.hpp"
 
 namespace wlm {

@@ -40,7 +40,7 @@ extern "C" {
 #include "pg/query/stop.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
-#include "pg/sql/explain_group.hpp"
+#include "pg/sql/explain/explain_group.hpp"
 #include "pg/wait/queueing.hpp"
 #include "pg/wait/statement_position.hpp"
 #include "pg/worker/published_models.hpp"

@@ -23,7 +23,7 @@ extern "C" {
 
 #include "core/grant/grant.hpp"
 #include "core/grant/ledger.hpp"
-#include "core/decide/policy.hpp"
+#include "core/decide/policy/policy.hpp"
 #include "core/learn/experience.hpp"
 
 namespace wlm {

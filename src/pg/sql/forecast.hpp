@@ -13,7 +13,7 @@ extern "C" {
 #include "nodes/plannodes.h"
 }
 
-#include "core/decide/policy.hpp"
+#include "core/decide/policy/policy.hpp"
 #include "core/predict/expert.hpp"
 #include "pg/query/decide_grant.hpp"
 

@@ -15,9 +15,9 @@
 #include "core/predict/scalability.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
-#include "pg/sql/explain_group.hpp"
+#include "pg/sql/explain/explain_group.hpp"
 #include "pg/sql/forecast.hpp"
-#include "pg/sql/grant_curve.hpp"
+#include "pg/sql/learning/grant_curve.hpp"
 #include "pg/sql/plan_text.hpp"
 
 namespace wlm {

@@ -15,7 +15,7 @@
 #include "pg/query/classify.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
-#include "pg/sql/models.hpp"
+#include "pg/sql/learning/models.hpp"
 
 namespace wlm {
 

@@ -19,7 +19,7 @@ extern "C" {
 }
 
 #include "pg/compat.hpp"
-#include "pg/sql/explain_group.hpp"
+#include "pg/sql/explain/explain_group.hpp"
 
 namespace wlm {
 

@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#include "core/decide/policy.hpp"
+#include "core/decide/policy/policy.hpp"
 
 namespace wlm {
 

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "core/decide/policy.hpp"
+#include "core/decide/policy/policy.hpp"
 #include "pg/worker/machine_load.hpp"
 
 namespace wlm {
