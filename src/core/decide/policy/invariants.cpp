@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 #include "core/decide/policy/later.hpp"
 #include "core/decide/policy/constants.hpp"
@@ -34,6 +35,18 @@ struct Policy::Recount {
 	int64_t waiting_slots[kMaxQueues];
 };
 
+namespace {
+
+/* Not read as bool: a damaged byte is no value of that type. */
+bool IsSwitch(const bool &flag) noexcept
+{
+	unsigned char byte;
+	std::memcpy(&byte, &flag, sizeof byte);
+	return byte <= 1;
+}
+
+}  // namespace
+
 /* Sizes, limits, clock: what the other checks build on. */
 const char *Policy::CheckFixed() const noexcept
 {
@@ -41,6 +54,9 @@ const char *Policy::CheckFixed() const noexcept
 		return "the size of the table changed";
 	if (config_.num_queues < 1 || config_.num_queues > kMaxQueues || queues_[0].in_use != 1)
 		return "the number of queues is out of range";
+	if (!IsSwitch(config_.preemption) || !IsSwitch(config_.tune_express) || !IsSwitch(config_.now_or_later) ||
+		!IsSwitch(interference_.known))
+		return "a switch is neither on nor off";
 	if (!std::isfinite(clock_ms_) || !std::isfinite(offset_ms_) || started_ > 1)
 		return "the clock is not a number";
 	if (!(config_.max_wait_ms >= 0 && config_.max_wait_ms <= policy::kMaxStepMs))
