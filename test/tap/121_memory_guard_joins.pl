@@ -49,8 +49,7 @@ sub anonymous_kb
 # ---- a Parallel Hash ----
 
 my $join = 'SELECT count(sleeps(p.id, %s)), max(l.pad), max(p.pad) FROM probe p JOIN large l USING (id)';
-# also where other programs keep the processors busy
-$session->do($_) for ('SET max_parallel_workers_per_gather = 2', 'SET wlm.reduce_workers = off');
+$session->do('SET max_parallel_workers_per_gather = 2');
 $session->do($_) for (sprintf($join, 0), 'SELECT wlm.flush()', sprintf($join, 0), 'SELECT wlm.flush()');
 my $plan = join "\n", map { $_->[0] } @{ $session->do('EXPLAIN (ANALYZE) ' . sprintf($join, 0))->{rows} };
 like($plan, qr/Parallel Hash .*Batches: 1 /s, 'a parallel hash join in one batch');
