@@ -57,7 +57,7 @@ $session->do('SELECT wlm.flush()');
 my $table_kb = $admin->value(q{SELECT peak_kb FROM wlm.history_operator WHERE memory_class = 'parallel hash'
 	ORDER BY history_id DESC LIMIT 1});
 cmp_ok($table_kb, '>', 50_000, 'of some size');
-$session->send(sprintf($join, 8));
+$session->send(sprintf($join, 15));
 eventually($admin, "SELECT real_kb > 0.75 * $table_kb $view", 't', 'wlm.activity: what it really holds includes the table');
 my $anonymous_kb = anonymous_kb();
 my ($real_kb, $granted_kb) = @{ $admin->do("SELECT real_kb, granted_kb $view")->{rows}[0] };
