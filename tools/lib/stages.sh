@@ -61,9 +61,7 @@ wlm_stage_unit() { wlm_ctest unit; }
 
 # ASan cannot be preloaded into the packaged server, so memory errors are looked for in core only.
 wlm_stage_sanitize() {
-	# what the optimizer would do beyond -O1 takes more time to compile than it saves
-	wlm_ctest sanitize -DWLM_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-		'-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1 -DNDEBUG'
+	wlm_ctest sanitize -DWLM_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo
 }
 
 wlm_need_stage() {
