@@ -111,14 +111,6 @@ void InitCounters(Counters *counters)
 		pg_atomic_init_u64(&counter[i], 0);
 }
 
-void InitWorkerMetrics(WorkerMetrics *metrics)
-{
-	static_assert(sizeof(WorkerMetrics) % sizeof(pg_atomic_uint64) == 0);
-	pg_atomic_uint64 *metric = reinterpret_cast<pg_atomic_uint64 *>(metrics);
-	for (size_t i = 0; i < sizeof(WorkerMetrics) / sizeof(pg_atomic_uint64); i++)
-		pg_atomic_init_u64(&metric[i], 0);
-}
-
 void FillPolicyConfig(const Workload &workload, PolicyConfig *config)
 {
 	config->budget_kb = static_cast<int64_t>(static_cast<double>(BudgetKb()) * setting::oversubscription);
@@ -179,7 +171,7 @@ void CreateState(char *memory, const Layout &layout)
 		pg_atomic_init_u32(&slots[i].grown_kb, 0);
 		pg_atomic_init_u32(&slots[i].rules_fired, 0);
 		pg_atomic_init_u32(&slots[i].rules_done, 0);
-		InitWorkerMetrics(&slots[i].worker_metrics);
+		ClearWorkerMetrics(&slots[i].worker_metrics);
 		SpinLockInit(&slots[i].mutex);
 	}
 
@@ -313,6 +305,15 @@ void ConfigurePolicy()
 	}
 	pfree(workload);
 	pfree(config);
+}
+
+void ClearWorkerMetrics(WorkerMetrics *metrics)
+{
+	/* All of one type, declared one after the other. */
+	static_assert(sizeof(WorkerMetrics) % sizeof(pg_atomic_uint64) == 0);
+	pg_atomic_uint64 *metric = reinterpret_cast<pg_atomic_uint64 *>(metrics);
+	for (size_t i = 0; i < sizeof(WorkerMetrics) / sizeof(pg_atomic_uint64); i++)
+		pg_atomic_init_u64(&metric[i], 0);
 }
 
 void WakeLauncher()

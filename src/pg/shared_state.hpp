@@ -266,6 +266,9 @@ class StateLock {
 	StateLock &operator=(const StateLock &) = delete;
 };
 
+/* While no worker of the slot's query runs. */
+void ClearWorkerMetrics(WorkerMetrics *metrics);
+
 /* Wakes the launcher, if it runs. Any process, no lock needed. */
 void WakeLauncher();
 

@@ -96,10 +96,12 @@ TEST_F(PreemptTest, WhoIsMovedToAQueueOfThePoolWaitsOnlyIfThatIsFull)
 	Start();
 	const Decision moved = ArriveRestartable({.time_ms = 10000});
 	ASSERT_TRUE(policy->Move(moved.handle, 1, now));
+	EXPECT_FALSE(policy->IsOverSlots(1));
 	EXPECT_EQ(Preemption::kRefused, policy->Requeue(moved.handle, now));
 	const Decision there = Arrive({.queue = 1});
 	const Decision second = ArriveRestartable({.time_ms = 10000});
 	ASSERT_TRUE(policy->Move(second.handle, 1, now));
+	EXPECT_TRUE(policy->IsOverSlots(1));
 	EXPECT_EQ(Preemption::kWaits, policy->Requeue(second.handle, now));
 	policy->Finish(there.handle, now);
 	EXPECT_EQ(second.handle, policy->TakeAdmitted());

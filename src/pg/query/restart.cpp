@@ -364,10 +364,7 @@ void ClearSlotLocked(QuerySlot *slot)
 	slot->worker_memory_kb = 0;
 	slot->num_reports = 0;
 	SpinLockRelease(&slot->mutex);
-	for (pg_atomic_uint64 *part : {&slot->worker_metrics.cpu_us, &slot->worker_metrics.temp_blocks, &slot->worker_metrics.blocks_read,
-	                               &slot->worker_metrics.scan_rows, &slot->worker_metrics.join_rows,
-	                               &slot->worker_metrics.nested_loop_rows})
-		pg_atomic_write_u64(part, 0);
+	ClearWorkerMetrics(&slot->worker_metrics);
 }
 
 struct Turn {

@@ -164,8 +164,7 @@ bool HopLocked(QueryHandle handle, int target, double now_ms)
 
 	if (target == view.queue || !IsSameQueue(shared->workload, target, slot.rules_generation) || !policy->Move(handle, target, now_ms))
 		return false;
-	const QueueCounters counters = policy->Counters(target);
-	if (view.state == QueryState::kRunning && view.restartable && counters.slots_used > counters.slots)
+	if (view.state == QueryState::kRunning && view.restartable && policy->IsOverSlots(target))
 		RequestStopLocked(handle, slot.serial, StopReason::kHop);
 	return true;
 }
@@ -274,8 +273,11 @@ void BeginRules(ManagedQuery *query, const Workload &workload, int next_queue)
 	if (query->watch == nullptr)
 		query->watch = static_cast<RuleWatch *>(MemoryContextAllocZero(TopMemoryContext, sizeof(RuleWatch)));
 	RuleWatch *const watch = query->watch;
-	watch->generation = workload.generation;
-	watch->rules = workload.rules;
+	/* Kilobytes: copied when they may have changed, not for every statement. */
+	if (watch->generation != workload.generation) {
+		watch->rules = workload.rules;
+		watch->generation = workload.generation;
+	}
 	ResetSource(&watch->source, MetricsAskedFor(watch->rules, query->experience.queue));
 	watch->next_queue = next_queue;
 	watch->acts = query->applied && !WantsSuperuserLane();
@@ -296,10 +298,7 @@ void InitRuleSlotLocked(const ManagedQuery *query, QuerySlot *slot)
 	slot->rules_generation = query->watch->generation;
 	slot->metrics_asked = query->watch->source.asked;
 	slot->rules_act = query->watch->acts;
-	for (pg_atomic_uint64 *part : {&slot->worker_metrics.cpu_us, &slot->worker_metrics.temp_blocks, &slot->worker_metrics.blocks_read,
-	                               &slot->worker_metrics.scan_rows, &slot->worker_metrics.join_rows,
-	                               &slot->worker_metrics.nested_loop_rows})
-		pg_atomic_write_u64(part, 0);
+	ClearWorkerMetrics(&slot->worker_metrics);
 }
 
 void ApplyRulesWhileQueued(ManagedQuery *query, double waited_ms, double *deadline_ms)

@@ -138,6 +138,7 @@ class Policy {
 	void Positions(std::span<int32_t> positions) const noexcept;
 	double DeadlineMs(QueryHandle handle) const noexcept;   /* of a queued query, under the present configuration; else 0 */
 	QueueCounters Counters(int32_t queue) const noexcept;
+	bool IsOverSlots(int32_t queue) const noexcept; /* more is taken than it may use: Requeue() would have its query wait */
 	int32_t max_queries() const noexcept;
 	int32_t num_active() const noexcept;                    /* entries in use */
 	int32_t num_queued() const noexcept;

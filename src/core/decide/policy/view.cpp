@@ -87,6 +87,11 @@ void Policy::Positions(std::span<int32_t> positions) const noexcept
 	}
 }
 
+bool Policy::IsOverSlots(int32_t queue) const noexcept
+{
+	return queue >= 0 && queue < config_.num_queues && OverSlots(queues_[queue]);
+}
+
 QueueCounters Policy::Counters(int32_t queue) const noexcept
 {
 	if (queue < 0 || queue >= config_.num_queues)
