@@ -66,6 +66,13 @@ cmp_ok($anonymous_kb, '<', $table_kb / 2, 'which its processes alone do not hold
 cmp_ok($real_kb, '<', 1.5 * $table_kb + 30_000, 'once, not in each process');
 is($session->finish->{sqlstate}, '', 'it ends');
 
+# Whoever sleeps above is the leader or a worker. Here nobody but the leader is there: no worker came.
+$session->do('SET max_parallel_workers = 0');
+$session->send(sprintf($join, 15));
+eventually($admin, "SELECT real_kb > 0.75 * $table_kb $view", 't', 'also when the leader is alone with it');
+is($session->finish->{sqlstate}, '', 'it ends, too');
+$session->do('RESET max_parallel_workers');
+
 # ---- a table that cannot split ----
 
 # All rows have one key, which the planner cannot see. An anti join hashes its right side. The one row that finds them all

@@ -44,7 +44,7 @@ class MemoryGuard {
 		bool applied;
 		bool running;           /* executes, and its backend looks for requests */
 		bool asked;             /* to stop */
-		bool parallel;
+		bool parallel;          /* its session leads parallel workers, or once did */
 	};
 
 	/* A process of the server, by its place in ProcGlobal->allProcs. */

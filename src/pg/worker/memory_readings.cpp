@@ -103,8 +103,9 @@ void MemoryGuard::AssignProcesses()
 		const PGPROC &proc = ProcGlobal->allProcs[i];
 		const PGPROC *const leader = proc.lockGroupLeader;
 
-		if (processes_[i].pid == 0 || leader == nullptr || leader == &proc)
+		if (processes_[i].pid == 0 || leader == nullptr)
 			continue;
+		/* A leader counts too: he holds the query's segments also when no worker came, or all are gone. */
 		const int query = processes_[leader - ProcGlobal->allProcs].query;
 		processes_[i].query = query;
 		if (query >= 0)
