@@ -91,7 +91,7 @@ $(WLM_TRAINER): $(WLM_TRAINER_OBJS) $(filter src/core/%,$(OBJS))
 	$(CXX) $(CXXFLAGS) $^ $(LDFLAGS) $(LDFLAGS_EX) $(WLM_XGBOOST) -o $@
 
 # Holds the models that ship; the folder too, so that one that is added counts.
-src/pg/worker/pretrained.o: $(wildcard $(WLM_SOURCE_DIR)/models/*.model) $(WLM_SOURCE_DIR)/models
+src/pg/models/pretrained.o: $(wildcard $(WLM_SOURCE_DIR)/models/*.model) $(WLM_SOURCE_DIR)/models
 
 .PHONY: install-trainer uninstall-trainer
 install: install-trainer

@@ -14,7 +14,7 @@ extern "C" {
 }
 
 #include "core/decide/policy/policy.hpp"
-#include "pg/memory_limit.hpp"
+#include "pg/machine/memory_limit.hpp"
 #include "pg/shared_state.hpp"
 
 namespace wlm {

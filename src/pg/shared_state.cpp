@@ -23,9 +23,9 @@ extern "C" {
 
 #include "core/grant/outcomes.hpp"
 #include "core/grant/plan_memory.hpp"
+#include "pg/models/published_models.hpp"
 #include "pg/query/stop.hpp"
 #include "pg/settings.hpp"
-#include "pg/worker/published_models.hpp"
 
 namespace wlm {
 

@@ -245,7 +245,7 @@ extern PlanMemoryStore *plan_memory_store;
 
 void InitSharedState();                   /* from _PG_init: hooks for request and startup */
 
-/* Those that are not used in place; ModelsInUse (worker/published_models.hpp) adds the others. */
+/* Those that are not used in place; ModelsInUse (models/published_models.hpp) adds the others. */
 ModelView PublishedModels();
 
 /* Milliseconds of a monotonic clock, the same in all processes. */

@@ -4,7 +4,7 @@
  * What the memory guard reads of host and control groups, on made-up trees of /proc
  * and /sys: both versions, nested limits, files that are missing, stalls.
  */
-#include "pg/worker/machine_memory.hpp"
+#include "pg/machine/machine_memory.hpp"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>

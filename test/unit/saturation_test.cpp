@@ -4,7 +4,7 @@
  * What is read of processors, disks and stalls, on texts as Linux writes them and on made-up
  * trees of /proc and /sys; and what follows from two readings.
  */
-#include "pg/worker/saturation.hpp"
+#include "pg/machine/saturation.hpp"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  *
  * The server's state machine over a trace: what backends and the worker tell
  * it there, it is told here. The worker's second is a virtual one; its reading
- * of the processors is that of pg/worker/machine_load.cpp, processors busy in the
+ * of the processors is that of pg/machine/machine_load.cpp, processors busy in the
  * last second and who stands in line at its end by twice the processors, smoothed.
  * What queries hold of memory is known to it, and how they slow each other (now or
  * later) as if it had learned that: each over the processors takes its share.

@@ -30,6 +30,7 @@ extern "C" {
 #include "pg/compat.hpp"
 #include "pg/grant/nodes.hpp"
 #include "pg/guard.hpp"
+#include "pg/models/published_models.hpp"
 #include "pg/observe/observe.hpp"
 #include "pg/plan/plan_memory.hpp"
 #include "pg/plan/read_plan.hpp"
@@ -43,7 +44,6 @@ extern "C" {
 #include "pg/sql/explain/explain_group.hpp"
 #include "pg/wait/queueing.hpp"
 #include "pg/wait/statement_position.hpp"
-#include "pg/worker/published_models.hpp"
 
 namespace wlm {
 

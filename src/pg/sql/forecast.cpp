@@ -8,11 +8,11 @@
 
 #include <cmath>
 
+#include "pg/models/published_models.hpp"
 #include "pg/plan/read_plan.hpp"
 #include "pg/query/classify.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
-#include "pg/worker/published_models.hpp"
 
 namespace wlm {
 

@@ -30,6 +30,9 @@ extern "C" {
 #include "core/learn/learner.hpp"
 #include "pg/compat.hpp"
 #include "pg/guard.hpp"
+#include "pg/learning/interference.hpp"
+#include "pg/machine/saturation.hpp"
+#include "pg/models/published_models.hpp"
 #include "pg/observe/observe.hpp"
 #include "pg/plan/plan_memory.hpp"
 #include "pg/query/rules.hpp"
@@ -37,10 +40,7 @@ extern "C" {
 #include "pg/shared_state.hpp"
 #include "pg/wait/lock_graph.hpp"
 #include "pg/wait/queueing.hpp"
-#include "pg/worker/interference.hpp"
-#include "pg/worker/memory_guard.hpp"
-#include "pg/worker/published_models.hpp"
-#include "pg/worker/saturation.hpp"
+#include "pg/worker/memory_guard/memory_guard.hpp"
 #include "pg/worker/worker.hpp"
 
 extern "C" PGDLLEXPORT void wlm_launcher_main(Datum);

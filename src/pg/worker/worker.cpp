@@ -27,13 +27,13 @@ extern "C" {
 }
 
 #include "pg/guard.hpp"
+#include "pg/history/history.hpp"
+#include "pg/learning/replay.hpp"
+#include "pg/learning/training.hpp"
+#include "pg/models/model_table.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
-#include "pg/worker/configuration.hpp"
-#include "pg/worker/history.hpp"
-#include "pg/worker/model_table.hpp"
-#include "pg/worker/replay.hpp"
-#include "pg/worker/training.hpp"
+#include "pg/worker/configuration/configuration.hpp"
 
 namespace wlm {
 

@@ -12,9 +12,9 @@
 #include <span>
 
 #include "core/learn/sample.hpp"
+#include "pg/history/stored_experience.hpp"
+#include "pg/learning/replay.hpp"
 #include "pg/shared_state.hpp"
-#include "pg/worker/replay.hpp"
-#include "pg/worker/stored_experience.hpp"
 
 namespace wlm {
 

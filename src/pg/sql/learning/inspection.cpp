@@ -17,10 +17,10 @@
 #include "core/learn/model_blob.hpp"
 #include "core/predict/neighbour_store.hpp"
 #include "core/predict/trees_model.hpp"
+#include "pg/models/published_models.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/sql/forecast.hpp"
 #include "pg/sql/plan_text.hpp"
-#include "pg/worker/published_models.hpp"
 
 namespace wlm {
 

@@ -17,11 +17,11 @@ extern "C" {
 #include "utils/memutils.h"
 }
 
+#include "pg/learning/training.hpp"
+#include "pg/models/model_table.hpp"
+#include "pg/models/published_models.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/sql/learning/models.hpp"
-#include "pg/worker/model_table.hpp"
-#include "pg/worker/training.hpp"
-#include "pg/worker/published_models.hpp"
 
 namespace wlm {
 

@@ -7,7 +7,7 @@
  * wlm_admin. Concurrent callers wait for one another at wlm.model.
  *
  * The planner and recall experts learn by going through history here; trees and
- * graph are trained by pg_wlm_trainer (worker/training.hpp). Neighbours and the
+ * graph are trained by pg_wlm_trainer (pg/learning/training.hpp). Neighbours and the
  * gate learn from every statement and have nothing to train.
  */
 #include "pg/guard.hpp"
@@ -22,11 +22,11 @@ extern "C" {
 #include "lib/stringinfo.h"
 }
 
+#include "pg/learning/training.hpp"
+#include "pg/models/model_table.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/sql/learning/models.hpp"
 #include "pg/sql/learning/trial.hpp"
-#include "pg/worker/model_table.hpp"
-#include "pg/worker/training.hpp"
 
 namespace wlm {
 

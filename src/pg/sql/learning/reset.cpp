@@ -13,10 +13,10 @@ extern "C" {
 #include "executor/spi.h"
 }
 
+#include "pg/models/publish.hpp"
+#include "pg/models/published_models.hpp"
 #include "pg/plan/plan_memory.hpp"
 #include "pg/shared_state.hpp"
-#include "pg/worker/publish.hpp"
-#include "pg/worker/published_models.hpp"
 
 namespace wlm {
 

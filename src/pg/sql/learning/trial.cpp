@@ -21,9 +21,9 @@ extern "C" {
 #include "core/predict/gate.hpp"
 #include "core/predict/graph_model.hpp"
 #include "core/predict/neighbour_store.hpp"
+#include "pg/learning/replay.hpp"
+#include "pg/models/published_models.hpp"
 #include "pg/shared_state.hpp"
-#include "pg/worker/published_models.hpp"
-#include "pg/worker/replay.hpp"
 
 namespace wlm {
 

@@ -23,8 +23,8 @@ extern "C" {
 #include "utils/timestamp.h"
 }
 
+#include "pg/history/stored_codes.hpp"
 #include "pg/query/classify.hpp"
-#include "pg/worker/stored_codes.hpp"
 
 namespace wlm {
 
