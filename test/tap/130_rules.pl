@@ -222,6 +222,18 @@ like($answer->{hint} || '', qr/max_execution_time/, 'and what to do');
 is($two->query(idle(0.1))->{error} . $next->query(idle(1.2))->{error}, '', 'shorter ones, and those of other queues, end');
 rules([ 'away', 'query_execution_time > 300', 'hop', 'one', 'two' ]);
 is($next->query(idle(30))->{error}, $limited, 'who hops gets the limit of the new queue');
+
+# A subtransaction whose rollback takes longer than a tick of the timer: the error says all the same why it was raised.
+$two->do(q{CREATE FUNCTION undo_much() RETURNS void LANGUAGE plpgsql COST 1000000 AS $$
+BEGIN
+	FOR i IN 1 .. 400 LOOP
+		EXECUTE format('CREATE TEMP TABLE much%s (a text, b text, c text UNIQUE)', i);
+	END LOOP;
+	PERFORM pg_sleep(30);
+EXCEPTION WHEN division_by_zero THEN
+	NULL;
+END $$});
+is($two->query('SELECT undo_much() FROM numbers LIMIT 1')->{error}, $limited, 'also after a long rollback');
 $two->do('BEGIN; DECLARE c CURSOR FOR SELECT costly(id), pg_sleep(0.02) FROM numbers');
 $two->do('FETCH 10 FROM c');
 usleep(1_500_000);

@@ -46,6 +46,12 @@ volatile sig_atomic_t num_watched = 0;
 /* The query for which the handler has set QueryCancelPending; kNoQuery = for none. */
 volatile QueryHandle posted = kNoQuery;
 
+/*
+ * It had been raised before, and was posted again: the error is on its way up for longer than a tick, while a subtransaction is rolled
+ * back, or somebody has caught it.
+ */
+volatile sig_atomic_t posted_again = 0;
+
 /* The query that can begin again now; kNoQuery = none can. */
 volatile QueryHandle restartable = kNoQuery;
 
@@ -134,6 +140,7 @@ void OnTimer()
 		}
 		if (QueryCancelPending)
 			continue; /* by somebody else, whose message it is to be; or by us before */
+		posted_again = posted == handle;
 		posted = handle;
 		QueryCancelPending = true;
 		InterruptPending = true;
@@ -319,7 +326,7 @@ void ExplainStop(ManagedQuery *query)
 		return;
 
 	/* The cancel was raised, or another error came first: either way nothing of ours is pending after this. */
-	const bool raised = !QueryCancelPending;
+	const bool raised = !QueryCancelPending || posted_again != 0;
 	SettleStop(query);
 	if (!raised || geterrcode() != ERRCODE_QUERY_CANCELED)
 		return;
