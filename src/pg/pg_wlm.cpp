@@ -7,7 +7,7 @@
  */
 #include "pg/compat.hpp"
 #include "pg/hooks.hpp"
-#include "pg/query/managed_query.hpp"
+#include "pg/query/query_pool.hpp"
 #include "pg/query/stop.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"

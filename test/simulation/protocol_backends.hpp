@@ -1,7 +1,7 @@
 /*
  * protocol_backends.hpp
  *
- * Backends as state machines that do what managed_query.cpp, restart.cpp
+ * Backends as state machines that do what begin_query.cpp, managed_query.cpp, restart.cpp
  * and stop.cpp do, one section under the lock at a time; each may
  * die after any of them, and then does what before_shmem_exit() does.
  */

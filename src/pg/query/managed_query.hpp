@@ -2,9 +2,8 @@
  * managed_query.hpp
  *
  * The one object that a query is while it is with us, from ExecutorStart until
- * its executor state is freed. Taken from a small pool of the process, found
- * by its QueryDesc (PostgreSQL has no slot for extensions there), released by a
- * reset callback on es_query_cxt, which runs at normal end, error, savepoint
+ * its executor state is freed. Begun by begin_query.hpp, found again by query_pool.hpp,
+ * released by a reset callback on es_query_cxt, which runs at normal end, error, savepoint
  * rollback and portal drop alike; for what a function ran when it failed, not
  * before ROLLBACK. At FATAL before_shmem_exit releases them all.
  */
@@ -61,22 +60,8 @@ struct ManagedQuery {
 
 inline constexpr uint8 kNoSlot = 255;
 
-/*
- * ExecutorStart: plan -> predict -> decide -> wait -> grant. Null if the statement is not to be
- * managed. May raise only what the user asked for (cancel, terminate, queue time-out, queue full).
- */
-ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags);
-
-/*
- * Between two attempts, with the session's own settings in force: another grant, from what the policy has reserved now. May raise as
- * planning may.
- */
-void GrantAgain(ManagedQuery *query);
-
 /* After standard_ExecutorStart: from here on the executor's memory context releases the query. */
 void AttachQuery(ManagedQuery *query);
-
-ManagedQuery *FindQuery(const QueryDesc *query_desc);
 
 /* Around each ExecutorRun and ExecutorFinish of a managed query. */
 void EnterQuery(ManagedQuery *query);
@@ -90,11 +75,5 @@ void NoteFailure(ManagedQuery *query);
 
 /* Gives everything back and writes the experience. Never raises; safe at any time. */
 void ReleaseQuery(ManagedQuery *query, FinalState state);
-
-/* Whether this process has any managed query: the one comparison of Run, Finish and End. */
-bool HasManagedQueries();
-int NumManagedQueries();
-
-void InitManagedQueries();
 
 }  // namespace wlm

@@ -28,7 +28,7 @@ namespace wlm {
 
 namespace {
 
-/* More than one process may have open (managed_query.cpp). */
+/* More than one process may have open (begin_query.cpp). */
 constexpr int kMaxStatements = 16;
 
 struct Statement {

@@ -1,0 +1,34 @@
+/*
+ * query_pool.hpp
+ *
+ * The managed queries of this process: those that are open now, and objects that
+ * wait for the next. What is still open when the process ends is released by
+ * before_shmem_exit. No function here raises but for want of memory.
+ */
+#pragma once
+
+#include "pg/query/managed_query.hpp"
+
+namespace wlm {
+
+void InitManagedQueries();
+
+/* Before the first TakeQuery() of a process; costs nothing later. */
+void PrepareQueryPool();
+
+/* Whether this process has any managed query: the one comparison of Run, Finish and End. */
+bool HasManagedQueries();
+int NumManagedQueries();
+
+/* Null if it is not managed. PostgreSQL has no place for extensions in a QueryDesc. */
+ManagedQuery *FindQuery(const QueryDesc *query_desc);
+
+/* An object whose contents are those of whoever had it last, or zeros. To be enlisted or put back. */
+ManagedQuery *TakeQuery();
+void PutQueryBack(ManagedQuery *query);
+
+/* From here on FindQuery() knows it; until here, after which the object may be taken again. */
+void EnlistQuery(ManagedQuery *query);
+void DelistQuery(ManagedQuery *query);
+
+}  // namespace wlm
