@@ -24,6 +24,7 @@ extern "C" {
 namespace wlm {
 
 Portal utility_portal = nullptr;
+bool in_procedure = false;
 
 bool RunsStatementForUser(const Node *utility)
 {
@@ -40,17 +41,19 @@ bool RunsStatementForUser(const Node *utility)
 	}
 }
 
+bool RunsProcedure(const Node *utility) { return IsA(utility, CallStmt) || IsA(utility, DoStmt); }
+
 namespace {
 
 /*
  * A client's own statement belongs to the active portal, or is what the active utility statement
  * runs. A function's statements come from cached plans of SPI, whatever portal they run under; a
  * function's cursors have portals of their own and are told apart by the snapshots below them
- * (see ReleaseSnapshots).
+ * (see ReleaseSnapshots), a procedure's by in_procedure.
  */
 bool SentByClient(QueryDesc *query_desc)
 {
-	if (!PortalIsValid(ActivePortal))
+	if (in_procedure || !PortalIsValid(ActivePortal))
 		return false;
 	if (list_member_ptr(ActivePortal->stmts, query_desc->plannedstmt))
 		return true;
