@@ -16,6 +16,7 @@ extern "C" {
 
 #include "pg/observe/observe.hpp"
 #include "pg/query/query_pool.hpp"
+#include "pg/query/rule_actions.hpp"
 #include "pg/query/rules.hpp"
 #include "pg/query/stop.hpp"
 #include "pg/shared_state.hpp"

@@ -1,25 +1,23 @@
 /*
  * rules.cpp
  *
- * A rule that fires sets its bit in the query's slot, after what is to be done (FiredRule). Bits of rules_fired that
- * are not in rules_done want to be carried out and recorded: by the launcher, whose latch is set, or else when the
- * query ends.
+ * When rules fire, seen from the query's own process: while it waits, in the handler of its timer, and at its
+ * end. What follows from that is rule_actions.hpp, by the launcher, whose latch is set.
  */
 #include "pg/query/rules.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <csignal>
 
 extern "C" {
 #include "access/xlog.h"
 #include "executor/execdesc.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 }
 
 #include "pg/query/classify.hpp"
+#include "pg/query/rule_actions.hpp"
 #include "pg/query/stop.hpp"
 #include "pg/wait/queueing.hpp"
 
@@ -29,12 +27,6 @@ namespace {
 
 /* How often rules are evaluated while a query runs. */
 constexpr double kLookMs = 250;
-
-int QueueOf(QueryHandle handle)
-{
-	const int queue = policy->View(handle).queue; /* of an entry that does not wait: plain loads */
-	return queue >= 0 && queue < kMaxQueues ? queue : 0;
-}
 
 void Unknown(RuleMetrics *metrics)
 {
@@ -135,100 +127,6 @@ void LookAtRules(ManagedQuery *query, int queue, double now_ms)
 	WakeLauncher();
 }
 
-void PutRecordLocked(const QuerySlot &slot, int queue, const FiredRule &fired, bool applied)
-{
-	RuleActionRecord record = {};
-
-	record.recorded_at = GetCurrentTimestamp();
-	record.query_id = slot.query_id;
-	record.value = static_cast<double>(fired.value);
-	record.database_oid = slot.database;
-	record.role_oid = slot.role;
-	record.pid = slot.pid;
-	record.queue = static_cast<int16>(queue);
-	record.action = static_cast<uint8>(fired.action);
-	record.metric = static_cast<uint8>(fired.metric);
-	record.applied = applied;
-	memcpy(record.rule, fired.name, sizeof record.rule);
-	ring->Put(RecordKind::kRuleAction, &record, sizeof record);
-}
-
-/*
- * Its slots count in the new queue from now on. If these are more than there are, it waits there and begins again, if it can.
- * False if it is there already, or the queue is gone.
- */
-bool HopLocked(QueryHandle handle, int target, double now_ms)
-{
-	const QuerySlot &slot = query_slots[handle];
-	const QueryView view = policy->View(handle);
-
-	if (target == view.queue || !IsSameQueue(shared->workload, target, slot.rules_generation) || !policy->Move(handle, target, now_ms))
-		return false;
-	if (view.state == QueryState::kRunning && view.restartable && policy->IsOverSlots(target))
-		RequestStopLocked(handle, slot.serial, StopReason::kHop);
-	return true;
-}
-
-/* Whether the rule's action was carried out. */
-bool ActLocked(QueryHandle handle, const FiredRule &fired, double now_ms)
-{
-	switch (fired.action) {
-		case RuleAction::kLog:
-			return true;
-		case RuleAction::kChangePriority: {
-			const Priority priority = static_cast<Priority>(fired.new_priority);
-			return policy->ChangePriority(handle, AllowedPriority(priority, query_slots[handle].superuser), now_ms);
-		}
-		case RuleAction::kHop:
-			return HopLocked(handle, fired.new_queue, now_ms);
-		case RuleAction::kAbort:
-			return false; /* not posted: somebody else's stop came first */
-	}
-	return false;
-}
-
-/* As SeverestRule(). */
-int SeverestFired(const QuerySlot &slot, uint32 bits)
-{
-	int severest = -1;
-
-	for (int i = 0; i < kMaxRules; i++)
-		if ((bits >> i & 1) != 0 && (severest < 0 || slot.fired[i].action > slot.fired[severest].action))
-			severest = i;
-	return severest;
-}
-
-/*
- * Of the actions of `bits` the severest is carried out. An abort that is posted is left to the query's end, which knows
- * what came of it.
- */
-void CarryOutLocked(QueryHandle handle, uint32 bits, bool record, double now_ms)
-{
-	QuerySlot &slot = query_slots[handle];
-	const int queue = QueueOf(handle);
-	const int severest = slot.rules_act ? SeverestFired(slot, bits) : -1;
-	const bool posted = pg_atomic_read_u32(&slot.stop_requested) == static_cast<uint32>(StopReason::kRule);
-
-	for (int i = 0; posted && i < kMaxRules; i++)
-		if ((bits >> i & 1) != 0 && slot.fired[i].action == RuleAction::kAbort)
-			bits &= ~(uint32{1} << i);
-	pg_atomic_fetch_or_u32(&slot.rules_done, bits);
-	for (int i = 0; i < kMaxRules; i++) {
-		if ((bits >> i & 1) == 0)
-			continue;
-		const FiredRule &fired = slot.fired[i];
-		const bool applied = fired.action == RuleAction::kLog || (i == severest && ActLocked(handle, fired, now_ms));
-		if (record)
-			PutRecordLocked(slot, queue, fired, applied);
-	}
-}
-
-uint32 PendingBits(const QuerySlot &slot)
-{
-	QuerySlot &mutable_slot = const_cast<QuerySlot &>(slot);
-	return pg_atomic_read_u32(&mutable_slot.rules_fired) & ~pg_atomic_read_u32(&mutable_slot.rules_done);
-}
-
 /* A number as people write it: whole where it is large. */
 char *NumberText(double value)
 {
@@ -256,6 +154,12 @@ char *ExplainPredicates(const Rule &rule, const RuleMetrics &metrics)
 }
 
 }  // namespace
+
+int QueueOf(QueryHandle handle)
+{
+	const int queue = policy->View(handle).queue;
+	return queue >= 0 && queue < kMaxQueues ? queue : 0;
+}
 
 bool AskForNextQueue(const RuleSet &rules)
 {
@@ -403,49 +307,6 @@ void FinishRules(ManagedQuery *query)
 	const uint32 bits = EvaluateRules(query->watch->rules, QueueOf(query->handle), metrics, fired);
 	if (bits != 0)
 		Fire(query, bits, metrics);
-}
-
-/* Of what is still to be done here only the abort has been carried out, if it came in time. */
-void RecordRulesLocked(ManagedQuery *query, bool record)
-{
-	if (!query->watched)
-		return;
-	query->watched = false;
-	query->watch->source.rows = nullptr;
-	query->watch->source.processed = nullptr;
-
-	QuerySlot &slot = query_slots[query->handle];
-	const uint32 bits = PendingBits(slot);
-	const int acting = query->experience.final_state == FinalState::kCancelled ? query->watch->acting : -1;
-	const int queue = query->experience.queue; /* the policy may have forgotten the query: a time-out */
-
-	pg_atomic_fetch_or_u32(&slot.rules_done, bits);
-	for (int i = 0; record && bits != 0 && i < kMaxRules; i++)
-		if ((bits >> i & 1) != 0)
-			PutRecordLocked(slot, queue, slot.fired[i], slot.fired[i].action == RuleAction::kLog || i == acting);
-}
-
-void ActOnRules()
-{
-	static uint64 seen = 0; /* of the launcher */
-	const uint64 fired = pg_atomic_read_u64(&shared->counters.rules_fired);
-
-	if (fired == seen)
-		return;
-	seen = fired;
-	pg_read_barrier();
-	const bool record = !RecoveryInProgress();
-	const double now_ms = NowMs();
-	for (QueryHandle handle = 0; handle < policy->max_queries(); handle++) {
-		QuerySlot &slot = query_slots[handle];
-
-		if (PendingBits(slot) == 0)
-			continue;
-		StateLock lock;
-		const uint32 bits = slot.pid != 0 ? PendingBits(slot) : 0;
-		if (bits != 0)
-			CarryOutLocked(handle, bits, record, now_ms);
-	}
 }
 
 char *ExplainRule(const ManagedQuery *query, const char **rule)

@@ -33,6 +33,9 @@ bool AskForNextQueue(const RuleSet &rules);
 /* Before the query arrives. Takes the rules if there are any: without, nothing below does anything. */
 void BeginRules(ManagedQuery *query, const Workload &workload, int next_queue);
 
+/* Where the query is now, 0 if the policy has forgotten it. Plain loads of an entry that does not wait: also in a handler. */
+int QueueOf(QueryHandle handle);
+
 /* With FillSlot, under state_lock. */
 void InitRuleSlotLocked(const ManagedQuery *query, QuerySlot *slot);
 
@@ -50,12 +53,6 @@ void LookAtQuery(ManagedQuery *query, double now_ms);
 
 /* ExecutorEnd: rules that hold and that no tick has seen. They are recorded; there is nothing left to act on. */
 void FinishRules(ManagedQuery *query);
-
-/* The slot goes back: what has fired and nobody has recorded. Under state_lock; `record` is false on a standby. */
-void RecordRulesLocked(ManagedQuery *query, bool record);
-
-/* Launcher: carries out and records what has fired since the last call. */
-void ActOnRules();
 
 /* Milliseconds of execution, now inside of a stretch or not. */
 double ExecutionMs(const ManagedQuery *query, double now_ms);

@@ -19,6 +19,7 @@ extern "C" {
 
 #include "pg/compat.hpp"
 #include "pg/query/classify.hpp"
+#include "pg/query/rule_actions.hpp"
 #include "pg/query/rules.hpp"
 #include "pg/query/stop.hpp"
 #include "pg/wait/lock_graph.hpp"

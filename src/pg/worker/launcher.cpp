@@ -35,7 +35,7 @@ extern "C" {
 #include "pg/models/published_models.hpp"
 #include "pg/observe/observe.hpp"
 #include "pg/plan/plan_memory.hpp"
-#include "pg/query/rules.hpp"
+#include "pg/query/rule_actions.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/wait/lock_graph.hpp"
