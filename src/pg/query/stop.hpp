@@ -41,7 +41,7 @@ void ForgetStop(const ManagedQuery *query);
 void ExplainStop(ManagedQuery *query);
 
 /*
- * For restart.cpp. Between the two the timer honours kGiveWay and kHop of this query; at any other time it drops them.
+ * For attempt.cpp. Between the two the timer honours kGiveWay and kHop of this query; at any other time it drops them.
  * ForbidRestart() takes back what the timer has posted too late; false if that was raised already and somebody below has caught
  * it: then the query must begin again, because it may have gone another way than without us.
  */
