@@ -27,6 +27,7 @@ extern "C" {
 #include "pg/grant/nodes.hpp"
 #include "pg/grant/workers.hpp"
 #include "pg/guard.hpp"
+#include "pg/managed_cost.hpp"
 #include "pg/observe/observe.hpp"
 #include "pg/plan/plan_memory.hpp"
 #include "pg/query/begin_query.hpp"

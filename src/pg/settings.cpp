@@ -1,7 +1,9 @@
 /*
  * settings.cpp
  *
- * All settings in one place, in alphabetical order.
+ * All settings in one place, in alphabetical order: first what they are where
+ * nobody has set them, then what they are called and may be. Hooks that tell other
+ * parts of a change belong to those (managed_cost.hpp).
  */
 #include "pg/settings.hpp"
 
@@ -9,13 +11,13 @@
 #include <cmath>
 
 extern "C" {
+#include "miscadmin.h"
 #include "utils/guc.h"
-#include "utils/guc_tables.h"
 }
 
 #include "core/decide/policy/policy.hpp"
 #include "pg/machine/memory_limit.hpp"
-#include "pg/shared_state.hpp"
+#include "pg/managed_cost.hpp"
 
 namespace wlm {
 
@@ -65,8 +67,6 @@ char *trainer = nullptr;
 bool tune_express = true;
 }  // namespace setting
 
-double managed_cost = HUGE_VAL;
-
 namespace {
 
 /* "on" and "off" are not modes: a value that reads like a boolean would hide which. */
@@ -100,18 +100,6 @@ const config_enum_entry kPriorities[] = {
 	{nullptr, 0, false},
 };
 
-double configured_cost = HUGE_VAL;
-bool watching_all = false;
-
-/* Assign hooks run before the variable changes, so each passes on what it will be. */
-void Recompute(int mode, bool bypass, double min_cost)
-{
-	const bool active = shared != nullptr && mode != static_cast<int>(Mode::kOff) && !bypass;
-
-	configured_cost = active ? min_cost : HUGE_VAL;
-	managed_cost = watching_all ? -HUGE_VAL : configured_cost;
-}
-
 /* Nobody can run in less, and 0 could be taken for "no limit" as well as for "nothing". */
 bool CheckMemory(int *value, void **, GucSource)
 {
@@ -121,22 +109,39 @@ bool CheckMemory(int *value, void **, GucSource)
 	return false;
 }
 
-void AssignBypass(bool value, void *) { Recompute(setting::mode, value, setting::min_cost); }
-void AssignMinCost(double value, void *) { Recompute(setting::mode, setting::bypass, value); }
-void AssignMode(int value, void *) { Recompute(value, setting::bypass, setting::min_cost); }
+/* The variable's value is the default, which stands above and nowhere else. `brief` and `detail` are for pg_settings. */
+void DefineBool(const char *name, bool *variable, GucContext context, const char *brief, const char *detail = nullptr,
+                GucBoolAssignHook assign = nullptr)
+{
+	DefineCustomBoolVariable(name, brief, detail, variable, *variable, context, 0, nullptr, assign, nullptr);
+}
+
+void DefineInt(const char *name, int *variable, int least, int most, GucContext context, int flags, const char *brief,
+               const char *detail = nullptr, GucIntCheckHook check = nullptr)
+{
+	DefineCustomIntVariable(name, brief, detail, variable, *variable, least, most, context, flags, check, nullptr, nullptr);
+}
+
+void DefineReal(const char *name, double *variable, double least, double most, GucContext context, const char *brief,
+                const char *detail = nullptr, GucRealAssignHook assign = nullptr)
+{
+	DefineCustomRealVariable(name, brief, detail, variable, *variable, least, most, context, 0, nullptr, assign, nullptr);
+}
+
+void DefineEnum(const char *name, int *variable, const config_enum_entry *values, GucContext context, const char *brief,
+                const char *detail = nullptr, GucEnumAssignHook assign = nullptr)
+{
+	DefineCustomEnumVariable(name, brief, detail, variable, *variable, values, context, 0, nullptr, assign, nullptr);
+}
+
+/* PostgreSQL keeps a copy in the variable: it starts as null. */
+void DefineString(const char *name, char **variable, const char *value, GucContext context, int flags, const char *brief,
+                  const char *detail = nullptr)
+{
+	DefineCustomStringVariable(name, brief, detail, variable, value, context, flags, nullptr, nullptr, nullptr);
+}
 
 }  // namespace
-
-void ComputeManagedCost() { Recompute(setting::mode, setting::bypass, setting::min_cost); }
-
-bool WatchAllStatements(bool watch)
-{
-	const bool before = watching_all;
-
-	watching_all = watch;
-	managed_cost = watch ? -HUGE_VAL : configured_cost;
-	return before;
-}
 
 int64 BudgetKb()
 {
@@ -151,396 +156,160 @@ int64 BudgetKb()
 
 void InitSettings()
 {
-	DefineCustomBoolVariable("wlm.bypass",
-	                         "Runs the session's statements past the workload manager.",
-	                         "No prediction, no queue, no grant, nothing recorded.",
-	                         &setting::bypass,
-	                         false,
-	                         PGC_SUSET,
-	                         0,
-	                         nullptr, AssignBypass, nullptr);
+	DefineBool("wlm.bypass", &setting::bypass, PGC_SUSET,
+	           "Runs the session's statements past the workload manager.",
+	           "No prediction, no queue, no grant, nothing recorded.",
+	           AssignBypass);
 
-	DefineCustomStringVariable("wlm.database",
-	                           "Database that holds the workload manager's tables.",
-	                           "The extension must be installed there; it need not be installed elsewhere.",
-	                           &setting::database,
-	                           "postgres",
-	                           PGC_POSTMASTER,
-	                           0,
-	                           nullptr, nullptr, nullptr);
+	DefineString("wlm.database", &setting::database, "postgres", PGC_POSTMASTER, 0,
+	             "Database that holds the workload manager's tables.",
+	             "The extension must be installed there; it need not be installed elsewhere.");
 
-	DefineCustomBoolVariable("wlm.elastic",
-	                         "Lets hash joins and hash aggregates take more memory before they would spill.",
-	                         "Only what is free of wlm.memory, in steps, up to wlm.max_work_mem.",
-	                         &setting::elastic,
-	                         true,
-	                         PGC_SUSET,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineBool("wlm.elastic", &setting::elastic, PGC_SUSET,
+	           "Lets hash joins and hash aggregates take more memory before they would spill.",
+	           "Only what is free of wlm.memory, in steps, up to wlm.max_work_mem.");
 
-	DefineCustomRealVariable("wlm.explore_rate",
-	                         "Part of executions that may try another amount of memory.",
-	                         "So that the value of memory can be learned; 0 never tries.",
-	                         &setting::explore_rate,
-	                         0.05, 0, 0.5,
-	                         PGC_SIGHUP,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineReal("wlm.explore_rate", &setting::explore_rate, 0, 0.5, PGC_SIGHUP,
+	           "Part of executions that may try another amount of memory.",
+	           "So that the value of memory can be learned; 0 never tries.");
 
-	DefineCustomIntVariable("wlm.express_floor",
-	                        "Statements predicted to be shorter than this are always short.",
-	                        "Floor of the express lane's cut-off, which follows the recent execution times; -1 closes the lane.",
-	                        &setting::express_floor_ms,
-	                        200, -1, INT_MAX,
-	                        PGC_SIGHUP,
-	                        GUC_UNIT_MS,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.express_floor", &setting::express_floor_ms, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
+	          "Statements predicted to be shorter than this are always short.",
+	          "Floor of the express lane's cut-off, which follows the recent execution times; -1 closes the lane.");
 
-	DefineCustomIntVariable("wlm.flush_interval",
-	                        "Time between writes of observations to wlm.history.",
-	                        nullptr,
-	                        &setting::flush_interval_s,
-	                        2, 1, 3600,
-	                        PGC_SIGHUP,
-	                        GUC_UNIT_S,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.flush_interval", &setting::flush_interval_s, 1, 3600, PGC_SIGHUP, GUC_UNIT_S,
+	          "Time between writes of observations to wlm.history.");
 
-	DefineCustomRealVariable("wlm.grant_quantile",
-	                         "Part of executions whose memory need a grant should cover.",
-	                         nullptr,
-	                         &setting::grant_quantile,
-	                         0.95, 0.5, 0.999,
-	                         PGC_SIGHUP,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineReal("wlm.grant_quantile", &setting::grant_quantile, 0.5, 0.999, PGC_SIGHUP,
+	           "Part of executions whose memory need a grant should cover.");
 
-	DefineCustomEnumVariable("wlm.grant_scope",
-	                         "Whether each operator gets its own memory limit, or all of a statement the same.",
-	                         nullptr,
-	                         &setting::grant_scope,
-	                         static_cast<int>(GrantScope::kOperator),
-	                         kGrantScopes,
-	                         PGC_SUSET,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineEnum("wlm.grant_scope", &setting::grant_scope, kGrantScopes, PGC_SUSET,
+	           "Whether each operator gets its own memory limit, or all of a statement the same.");
 
-	DefineCustomEnumVariable("wlm.guard_action",
-	                         "What the memory guard does with the statement furthest over its grant when memory is about to run out.",
-	                         "It first stops growth and then admissions.",
-	                         &setting::guard_action,
-	                         static_cast<int>(GuardAction::kLog),
-	                         kGuardActions,
-	                         PGC_SIGHUP,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineEnum("wlm.guard_action", &setting::guard_action, kGuardActions, PGC_SIGHUP,
+	           "What the memory guard does with the statement furthest over its grant when memory is about to run out.",
+	           "It first stops growth and then admissions.");
 
-	DefineCustomIntVariable("wlm.guard_limit",
-	                        "Real memory that the memory guard protects.",
-	                        "-1 takes that of the host and of the server's cgroup, 0 turns the guard off.",
-	                        &setting::guard_limit_kb,
-	                        -1, -1, INT_MAX,
-	                        PGC_SIGHUP,
-	                        GUC_UNIT_KB,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.guard_limit", &setting::guard_limit_kb, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_KB,
+	          "Real memory that the memory guard protects.",
+	          "-1 takes that of the host and of the server's cgroup, 0 turns the guard off.");
 
-	DefineCustomIntVariable("wlm.history_days",
-	                        "Days for which observations are kept in wlm.history.",
-	                        nullptr,
-	                        &setting::history_days,
-	                        30, 1, 3650,
-	                        PGC_SIGHUP,
-	                        0,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.history_days", &setting::history_days, 1, 3650, PGC_SIGHUP, 0,
+	          "Days for which observations are kept in wlm.history.");
 
-	DefineCustomIntVariable("wlm.history_rows",
-	                        "Largest number of rows kept in wlm.history.",
-	                        nullptr,
-	                        &setting::history_rows,
-	                        100000, 1000, INT_MAX,
-	                        PGC_SIGHUP,
-	                        0,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.history_rows", &setting::history_rows, 1000, INT_MAX, PGC_SIGHUP, 0,
+	          "Largest number of rows kept in wlm.history.");
 
-	DefineCustomBoolVariable("wlm.manage_maintenance",
-	                         "Gives CREATE INDEX, REINDEX and REFRESH MATERIALIZED VIEW maintenance_work_mem from wlm.memory.",
-	                         nullptr,
-	                         &setting::manage_maintenance,
-	                         true,
-	                         PGC_SUSET,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineBool("wlm.manage_maintenance", &setting::manage_maintenance, PGC_SUSET,
+	           "Gives CREATE INDEX, REINDEX and REFRESH MATERIALIZED VIEW maintenance_work_mem from wlm.memory.");
 
-	DefineCustomIntVariable("wlm.max_queries",
-	                        "Statements that can be managed at the same time.",
-	                        "Further ones run unmanaged and are counted. 0 takes twice the number of backends.",
-	                        &setting::max_queries,
-	                        0, 0, 100000,
-	                        PGC_POSTMASTER,
-	                        0,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.max_queries", &setting::max_queries, 0, 100000, PGC_POSTMASTER, 0,
+	          "Statements that can be managed at the same time.",
+	          "Further ones run unmanaged and are counted. 0 takes twice the number of backends.");
 
-	DefineCustomIntVariable("wlm.max_wait",
-	                        "Longest time a statement waits in a queue before it is admitted over the limits.",
-	                        nullptr,
-	                        &setting::max_wait_ms,
-	                        300000, 1, INT_MAX,
-	                        PGC_SIGHUP,
-	                        GUC_UNIT_MS,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.max_wait", &setting::max_wait_ms, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
+	          "Longest time a statement waits in a queue before it is admitted over the limits.");
 
-	DefineCustomIntVariable("wlm.max_work_mem",
-	                        "Largest work_mem that a statement is given.",
-	                        nullptr,
-	                        &setting::max_work_mem_kb,
-	                        1024 * 1024, 64, MAX_KILOBYTES,
-	                        PGC_SIGHUP,
-	                        GUC_UNIT_KB,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.max_work_mem", &setting::max_work_mem_kb, 64, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_KB,
+	          "Largest work_mem that a statement is given.");
 
-	DefineCustomIntVariable("wlm.memory",
-	                        "Memory budget of all managed statements together.",
-	                        "-1 takes four fifths of the host's or the cgroup's memory, less shared_buffers.",
-	                        &setting::memory_kb,
-	                        -1, -1, INT_MAX,
-	                        PGC_SIGHUP,
-	                        GUC_UNIT_KB,
-	                        CheckMemory, nullptr, nullptr);
+	DefineInt("wlm.memory", &setting::memory_kb, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_KB,
+	          "Memory budget of all managed statements together.",
+	          "-1 takes four fifths of the host's or the cgroup's memory, less shared_buffers.",
+	          CheckMemory);
 
-	DefineCustomRealVariable("wlm.min_cost",
-	                         "Statements that the planner takes for cheaper than this are not managed.",
-	                         "In the planner's units, as EXPLAIN shows them.",
-	                         &setting::min_cost,
-	                         1000, 0, HUGE_VAL,
-	                         PGC_SIGHUP,
-	                         0,
-	                         nullptr, AssignMinCost, nullptr);
+	DefineReal("wlm.min_cost", &setting::min_cost, 0, HUGE_VAL, PGC_SIGHUP,
+	           "Statements that the planner takes for cheaper than this are not managed.",
+	           "In the planner's units, as EXPLAIN shows them.",
+	           AssignMinCost);
 
-	DefineCustomIntVariable("wlm.min_work_mem",
-	                        "Least work_mem that a statement is raised to.",
-	                        "Below this, batch buffers of hash joins cost more than a smaller limit saves.",
-	                        &setting::min_work_mem_kb,
-	                        1024, 64, MAX_KILOBYTES,
-	                        PGC_SIGHUP,
-	                        GUC_UNIT_KB,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.min_work_mem", &setting::min_work_mem_kb, 64, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_KB,
+	          "Least work_mem that a statement is raised to.",
+	          "Below this, batch buffers of hash joins cost more than a smaller limit saves.");
 
-	DefineCustomEnumVariable("wlm.mode",
-	                         "What the workload manager does.",
-	                         "\"observe\" predicts and records but changes nothing, \"auto\" also queues statements and gives them memory.",
-	                         &setting::mode,
-	                         static_cast<int>(Mode::kObserve),
-	                         kModes,
-	                         PGC_SUSET,
-	                         0,
-	                         nullptr, AssignMode, nullptr);
+	DefineEnum("wlm.mode", &setting::mode, kModes, PGC_SUSET,
+	           "What the workload manager does.",
+	           "\"observe\" predicts and records but changes nothing, \"auto\" also queues statements and gives them memory.",
+	           AssignMode);
 
-	DefineCustomIntVariable("wlm.model_memory",
-	                        "Shared memory for the experts' models.",
-	                        nullptr,
-	                        &setting::model_memory_kb,
-	                        24 * 1024, 1024, 4 * 1024 * 1024,
-	                        PGC_POSTMASTER,
-	                        GUC_UNIT_KB,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.model_memory", &setting::model_memory_kb, 1024, 4 * 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_KB,
+	          "Shared memory for the experts' models.");
 
-	DefineCustomRealVariable("wlm.need_factor",
-	                         "Factor on predicted memory needs.",
-	                         nullptr,
-	                         &setting::need_factor,
-	                         1.0, 0.1, 10.0,
-	                         PGC_SUSET,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineReal("wlm.need_factor", &setting::need_factor, 0.1, 10.0, PGC_SUSET,
+	           "Factor on predicted memory needs.");
 
-	DefineCustomBoolVariable("wlm.now_or_later",
-	                         "Lets a statement start later if beside what runs now it would cost more than it gains.",
-	                         "From what was learned of how statements slow each other.",
-	                         &setting::now_or_later,
-	                         false,
-	                         PGC_SIGHUP,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineBool("wlm.now_or_later", &setting::now_or_later, PGC_SIGHUP,
+	           "Lets a statement start later if beside what runs now it would cost more than it gains.",
+	           "From what was learned of how statements slow each other.");
 
-	DefineCustomRealVariable("wlm.oversubscription",
-	                         "Factor on wlm.memory up to which reservations may add up.",
-	                         nullptr,
-	                         &setting::oversubscription,
-	                         1.0, 0.1, 10.0,
-	                         PGC_SIGHUP,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineReal("wlm.oversubscription", &setting::oversubscription, 0.1, 10.0, PGC_SIGHUP,
+	           "Factor on wlm.memory up to which reservations may add up.");
 
-	DefineCustomBoolVariable("wlm.plan_memory",
-	                         "Lets statements be planned for another work_mem where that has proved faster.",
-	                         nullptr,
-	                         &setting::plan_memory,
-	                         true,
-	                         PGC_SUSET,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineBool("wlm.plan_memory", &setting::plan_memory, PGC_SUSET,
+	           "Lets statements be planned for another work_mem where that has proved faster.");
 
-	DefineCustomBoolVariable("wlm.preemption",
-	                         "Lets running statements that can be restarted give way to waiting ones of higher priority.",
-	                         "Only what has sent no row and has no effect; it begins again later.",
-	                         &setting::preemption,
-	                         false,
-	                         PGC_SIGHUP,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineBool("wlm.preemption", &setting::preemption, PGC_SIGHUP,
+	           "Lets running statements that can be restarted give way to waiting ones of higher priority.",
+	           "Only what has sent no row and has no effect; it begins again later.");
 
-	DefineCustomEnumVariable("wlm.priority",
-	                         "Priority of the session's statements.",
-	                         "\"queue\" takes that of their queue; \"critical\" is for superusers.",
-	                         &setting::priority,
-	                         -1,
-	                         kPriorities,
-	                         PGC_SUSET,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineEnum("wlm.priority", &setting::priority, kPriorities, PGC_SUSET,
+	           "Priority of the session's statements.",
+	           "\"queue\" takes that of their queue; \"critical\" is for superusers.");
 
-	DefineCustomStringVariable("wlm.query_group",
-	                           "Label by which the session's statements can be routed to a queue.",
-	                           nullptr,
-	                           &setting::query_group,
-	                           "",
-	                           PGC_USERSET,
-	                           0,
-	                           nullptr, nullptr, nullptr);
+	DefineString("wlm.query_group", &setting::query_group, "", PGC_USERSET, 0,
+	             "Label by which the session's statements can be routed to a queue.");
 
-	DefineCustomIntVariable("wlm.query_serial",
-	                        "Tells parallel workers which statement they belong to.",
-	                        nullptr,
-	                        &setting::query_serial,
-	                        0, 0, INT_MAX,
-	                        PGC_SUSET,
-	                        GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.query_serial", &setting::query_serial, 0, INT_MAX, PGC_SUSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+	          "Tells parallel workers which statement they belong to.");
 
-	DefineCustomIntVariable("wlm.queue_timeout",
-	                        "Cancels the session's statements that wait longer than this in a queue.",
-	                        "-1 takes the time-out of the queue, 0 is none.",
-	                        &setting::queue_timeout_ms,
-	                        -1, -1, INT_MAX,
-	                        PGC_SUSET,
-	                        GUC_UNIT_MS,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.queue_timeout", &setting::queue_timeout_ms, -1, INT_MAX, PGC_SUSET, GUC_UNIT_MS,
+	          "Cancels the session's statements that wait longer than this in a queue.",
+	          "-1 takes the time-out of the queue, 0 is none.");
 
-	DefineCustomBoolVariable("wlm.reduce_workers",
-	                         "Lets statements run with fewer parallel workers than planned.",
-	                         "Where more are predicted to bring little, or others need the processors.",
-	                         &setting::reduce_workers,
-	                         true,
-	                         PGC_SUSET,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineBool("wlm.reduce_workers", &setting::reduce_workers, PGC_SUSET,
+	           "Lets statements run with fewer parallel workers than planned.",
+	           "Where more are predicted to bring little, or others need the processors.");
 
-	DefineCustomBoolVariable("wlm.respect_user_work_mem",
-	                         "Leaves work_mem alone where a session, role or database has set it.",
-	                         nullptr,
-	                         &setting::respect_user_work_mem,
-	                         true,
-	                         PGC_SUSET,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineBool("wlm.respect_user_work_mem", &setting::respect_user_work_mem, PGC_SUSET,
+	           "Leaves work_mem alone where a session, role or database has set it.");
 
-	DefineCustomIntVariable("wlm.ring_size",
-	                        "Shared memory for observations on their way to the learner and to wlm.history.",
-	                        nullptr,
-	                        &setting::ring_kb,
-	                        4096, 256, 1024 * 1024,
-	                        PGC_POSTMASTER,
-	                        GUC_UNIT_KB,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.ring_size", &setting::ring_kb, 256, 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_KB,
+	          "Shared memory for observations on their way to the learner and to wlm.history.");
 
-	DefineCustomRealVariable("wlm.sample_rate",
-	                         "Part of managed statements whose actual row counts are recorded.",
-	                         "Counting rows costs a few percent of the execution time of such a statement.",
-	                         &setting::sample_rate,
-	                         0.05, 0, 1,
-	                         PGC_SUSET,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineReal("wlm.sample_rate", &setting::sample_rate, 0, 1, PGC_SUSET,
+	           "Part of managed statements whose actual row counts are recorded.",
+	           "Counting rows costs a few percent of the execution time of such a statement.");
 
-	DefineCustomIntVariable("wlm.slot_count",
-	                        "Slots of its queue that each of the session's statements takes.",
-	                        nullptr,
-	                        &setting::slot_count,
-	                        1, 1, 1000,
-	                        PGC_SUSET,
-	                        0,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.slot_count", &setting::slot_count, 1, 1000, PGC_SUSET, 0,
+	          "Slots of its queue that each of the session's statements takes.");
 
-	DefineCustomIntVariable("wlm.superuser_slots",
-	                        "Statements of superusers that may run beside all queues.",
-	                        "For superusers who SET wlm.query_group = 'superuser'.",
-	                        &setting::superuser_slots,
-	                        3, 0, 1000,
-	                        PGC_SIGHUP,
-	                        0,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.superuser_slots", &setting::superuser_slots, 0, 1000, PGC_SIGHUP, 0,
+	          "Statements of superusers that may run beside all queues.",
+	          "For superusers who SET wlm.query_group = 'superuser'.");
 
-	DefineCustomIntVariable("wlm.total_slots",
-	                        "Slots that all queues without max_slots share.",
-	                        "0 adapts the number to how full the machine is.",
-	                        &setting::total_slots,
-	                        0, 0, 10000,
-	                        PGC_SIGHUP,
-	                        0,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.total_slots", &setting::total_slots, 0, 10000, PGC_SIGHUP, 0,
+	          "Slots that all queues without max_slots share.",
+	          "0 adapts the number to how full the machine is.");
 
-	DefineCustomIntVariable("wlm.train_interval",
-	                        "Least time between two trainings of the experts' models.",
-	                        "-1 leaves it to wlm.train().",
-	                        &setting::train_interval_s,
-	                        900, -1, INT_MAX,
-	                        PGC_SIGHUP,
-	                        GUC_UNIT_S,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.train_interval", &setting::train_interval_s, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_S,
+	          "Least time between two trainings of the experts' models.",
+	          "-1 leaves it to wlm.train().");
 
-	DefineCustomIntVariable("wlm.train_memory",
-	                        "Memory that the training program may use.",
-	                        nullptr,
-	                        &setting::train_memory_kb,
-	                        512 * 1024, 64 * 1024, INT_MAX,
-	                        PGC_SIGHUP,
-	                        GUC_UNIT_KB,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.train_memory", &setting::train_memory_kb, 64 * 1024, INT_MAX, PGC_SIGHUP, GUC_UNIT_KB,
+	          "Memory that the training program may use.");
 
-	DefineCustomIntVariable("wlm.train_statements",
-	                        "New statements in wlm.history after which models are trained.",
-	                        nullptr,
-	                        &setting::train_statements,
-	                        2000, 50, INT_MAX,
-	                        PGC_SIGHUP,
-	                        0,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.train_statements", &setting::train_statements, 50, INT_MAX, PGC_SIGHUP, 0,
+	          "New statements in wlm.history after which models are trained.");
 
-	DefineCustomIntVariable("wlm.train_timeout",
-	                        "Processor time that one training may take.",
-	                        nullptr,
-	                        &setting::train_timeout_s,
-	                        300, 5, 86400,
-	                        PGC_SIGHUP,
-	                        GUC_UNIT_S,
-	                        nullptr, nullptr, nullptr);
+	DefineInt("wlm.train_timeout", &setting::train_timeout_s, 5, 86400, PGC_SIGHUP, GUC_UNIT_S,
+	          "Processor time that one training may take.");
 
-	DefineCustomStringVariable("wlm.trainer",
-	                           "The program that trains the experts' models.",
-	                           "A name is looked for beside the server's own programs.",
-	                           &setting::trainer,
-	                           "pg_wlm_trainer",
-	                           PGC_SIGHUP,
-	                           GUC_SUPERUSER_ONLY,
-	                           nullptr, nullptr, nullptr);
+	DefineString("wlm.trainer", &setting::trainer, "pg_wlm_trainer", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+	             "The program that trains the experts' models.",
+	             "A name is looked for beside the server's own programs.");
 
-	DefineCustomBoolVariable("wlm.tune_express",
-	                         "Moves the cut-off of the express lane by the measured cost of misrouting.",
-	                         nullptr,
-	                         &setting::tune_express,
-	                         true,
-	                         PGC_SIGHUP,
-	                         0,
-	                         nullptr, nullptr, nullptr);
+	DefineBool("wlm.tune_express", &setting::tune_express, PGC_SIGHUP,
+	           "Moves the cut-off of the express lane by the measured cost of misrouting.");
 
 	MarkGUCPrefixReserved("wlm");
 }

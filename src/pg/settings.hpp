@@ -60,19 +60,6 @@ extern char *trainer;
 extern bool tune_express;
 }  // namespace setting
 
-/*
- * What a plan must cost for the hooks to look at it: the only thing that a cheap statement compares
- * with. wlm.min_cost, or infinite while pg_wlm has nothing to do in this process, or minus infinite
- * while a query runs whose settings nested statements must not see.
- */
-extern double managed_cost;
-
-/* From the settings in force. */
-void ComputeManagedCost();
-
-/* Whether hooks should look at every statement; returns what it was before. */
-bool WatchAllStatements(bool watch);
-
 void InitSettings();
 
 /* The budget in kB: wlm.memory, or what host or cgroup leave beside shared_buffers; before oversubscription. */

@@ -23,6 +23,7 @@ extern "C" {
 
 #include "core/grant/outcomes.hpp"
 #include "core/grant/plan_memory.hpp"
+#include "pg/managed_cost.hpp"
 #include "pg/models/published_models.hpp"
 #include "pg/query/stop.hpp"
 #include "pg/settings.hpp"

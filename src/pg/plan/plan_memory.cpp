@@ -23,6 +23,7 @@ extern "C" {
 #include "core/grant/outcomes.hpp"
 #include "core/grant/plan_memory.hpp"
 #include "core/hash.hpp"
+#include "pg/managed_cost.hpp"
 #include "pg/query/classify.hpp"
 #include "pg/settings.hpp"
 
