@@ -413,6 +413,17 @@ TEST_F(JoinGrantTest, ASortHasRoomAboveItsNeedWhichIsNotCharged)
 	EXPECT_EQ(Compute().operators[0].limit_kb, 4096);
 }
 
+TEST_F(JoinGrantTest, ASortThatProbablyFitsGetsTheMostThereIs)
+{
+	limits.max_query_kb = 4194304;
+	Needs({100000, 20000});
+	forecast->memory[0].data_variance = 4; /* 2.7 GB at the quantile, more than max_work_mem */
+	EXPECT_EQ(Compute().operators[0].work_mem_kb, 1048576);
+	Needs({1000000, 20000});
+	forecast->memory[0].data_variance = 4; /* it probably does not */
+	EXPECT_EQ(Compute().operators[0].work_mem_kb, 4096);
+}
+
 TEST_F(GrantTest, AParallelHashGetsTheQuerysWorkMem)
 {
 	const int16_t gather = plan.Add(kNoNode, NodeKind::kGather);

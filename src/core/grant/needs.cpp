@@ -82,6 +82,10 @@ void FindNeed(const PlanGraph &graph, const Forecast &forecast, const GrantLimit
 	need->processes = std::max(1.0f, node.fold_count) * (pooled ? 1.0 : processes);
 	need->session_kb = static_cast<double>(limits.session_work_mem_kb) * need->multiplier;
 	need->most_kb = std::max(static_cast<double>(limits.max_work_mem_kb) * need->multiplier, need->session_kb);
+	/* At the quantile it is more than may be given, but as likely as not it fits: then what may be given is worth trying. */
+	if (need->whole && need->need_kb > need->most_kb &&
+	    static_cast<double>(estimate.At(0)) * kHeadroom * share * limits.need_factor <= need->most_kb)
+		need->need_kb = need->most_kb;
 	need->unlimited = memory == MemoryClass::kUnbounded;
 	need->lowerable = need->need_kb > 0 && memory != MemoryClass::kBitmap && !need->unlimited;
 
