@@ -95,6 +95,25 @@ sub finished
 	$_->quit for @waiters;
 }
 
+# Management is turned off for the server: nobody waits for it any longer.
+{
+	$admin->do("SELECT wlm.pause_queue('one')");
+	has_state('one', 'paused');
+	my @waiters = map { session($node, name => "left $_", queue => 'one') } 1 .. 3;
+	for my $waiter (@waiters)
+	{
+		$waiter->send('SELECT costly(x) FROM single');
+		await_state($admin, $waiter, 'queued');
+	}
+	$admin->do($_) for (q{ALTER SYSTEM SET wlm.mode = 'observe'}, 'SELECT pg_reload_conf()');
+	finished($_, 'who waited runs at once') for @waiters;
+	$admin->do($_) for ('ALTER SYSTEM RESET wlm.mode', 'SELECT pg_reload_conf()', "SELECT wlm.resume_queue('one')");
+	settled($admin, 'and nothing is left');
+	has_state('one', 'open');
+	eventually($waiters[0], 'SHOW wlm.mode', 'auto', 'it is on again');
+	$_->quit for @waiters;
+}
+
 # Drain: who is in the queue ends there, who comes goes to the next queue that takes him.
 {
 	make_queue('next', max_slots => 5, query_group => "'one'", ordinal => 100);

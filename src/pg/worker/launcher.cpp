@@ -344,11 +344,26 @@ void StartTraining(Launcher *launcher)
 	launcher->trained_at = pg_atomic_read_u64(&shared->counters.experiences);
 }
 
+/* Who turns management off for the server wants nobody to wait for it any longer. One lock for each: it is held for microseconds. */
+void ReleaseWaiting()
+{
+	for (QueryHandle handle = 0; handle < policy->max_queries(); handle++) {
+		if (SlotPhase(query_slots[handle]) != Phase::kQueued)
+			continue;
+		StateLock lock;
+		policy->Force(handle, NowMs());
+	}
+}
+
 void ReloadSettings()
 {
+	const bool managed = setting::mode == static_cast<int>(Mode::kAuto);
+
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
 	ConfigurePolicy();
+	if (managed && setting::mode != static_cast<int>(Mode::kAuto))
+		ReleaseWaiting();
 }
 
 /* A standby answers from what it knows and learns nothing. */
