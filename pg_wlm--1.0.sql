@@ -785,7 +785,7 @@ BEGIN
 			RAISE EXCEPTION 'invalid unit "%" of metric "%"', found[4], lower(found[1]) USING
 				ERRCODE = 'invalid_parameter_value',
 				DETAIL = 'Without a unit times are in ms, memory is in kB, and blocks and rows are counted.',
-				HINT = 'Units of times are ms, s, min, h and d; those of memory and blocks kB, MB, GB and TB.';
+				HINT = 'Units of times are ms, s, min, h and d; those of memory and blocks kB, MB, GB and TB. Rows have none.';
 		END IF;
 		parsed := parsed || jsonb_build_array(jsonb_build_object('metric', lower(found[1]), 'operator', found[2],
 			'value', trim_scale(found[3]::numeric * factor)));
@@ -811,7 +811,7 @@ BEGIN
 	IF jsonb_typeof(r.predicates) IS DISTINCT FROM 'array' OR jsonb_array_length(r.predicates) NOT BETWEEN 1 AND 3 THEN
 		RAISE EXCEPTION 'rule "%" must have one to three predicates', r.name USING
 			ERRCODE = 'invalid_parameter_value',
-			HINT = 'All of them must hold; what any of several should bring about are rules of their own.';
+			HINT = 'All of them must hold. For alternatives create a rule each.';
 	END IF;
 	FOR predicate IN SELECT jsonb_array_elements(r.predicates) LOOP
 		IF jsonb_typeof(predicate) <> 'object' OR NOT predicate ?& '{metric,operator,value}' THEN
@@ -889,7 +889,7 @@ BEGIN
 	RAISE EXCEPTION 'rule "%" does not exist', raise_unknown_rule.name USING
 		ERRCODE = 'undefined_object',
 		DETAIL = CASE WHEN known IS NULL THEN 'There are no rules.' ELSE format('There are %s.', known) END,
-		HINT = 'Use wlm.create_rule() to create it.';
+		HINT = 'Table wlm.rule lists the rules; wlm.create_rule() makes one.';
 END
 $$;
 COMMENT ON FUNCTION wlm.raise_unknown_rule(name) IS 'the error for a rule that does not exist, naming those that do';

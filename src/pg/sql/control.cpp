@@ -190,7 +190,8 @@ WLM_FUNCTION(wlm_cancel_queued)
 	if (waiting.count > 0)
 		wlm::CheckMayCancel(waiting.of[0].role);
 	if (waiting.count == 0 || !wlm::RequestCancel(pid, waiting.of[0])) {
-		ereport(WARNING, (errmsg("process %d does not wait in a workload queue", pid)));
+		ereport(WARNING, (errmsg("process %d does not wait in a workload queue", pid),
+		                  errhint("wlm.activity shows who waits; pg_cancel_backend() cancels what runs.")));
 		PG_RETURN_BOOL(false);
 	}
 	PG_RETURN_BOOL(true);

@@ -160,8 +160,11 @@ WLM_FUNCTION(wlm_classify)
 	PlannedStmt *statement = wlm::PlanText(sql, "classify()");
 	const wlm::StatementForecast *forecast = wlm::ForecastStatement(statement, false);
 
-	if (!forecast->managed)
-		ereport(NOTICE, (errmsg("the statement would not be managed"), errdetail_internal("%s.", forecast->unmanaged_reason)));
+	if (!forecast->managed) {
+		const char *const reason = forecast->unmanaged_reason;
+		ereport(NOTICE, (errmsg("the statement would not be managed"),
+		                 errdetail_internal("%c%s.", pg_toupper(static_cast<unsigned char>(*reason)), reason + 1)));
+	}
 	wlm::PutQueues(set, *forecast);
 	return static_cast<Datum>(0);
 }
