@@ -1371,6 +1371,237 @@ COMMENT ON FUNCTION wlm.recommend(timestamptz, timestamptz)
 	IS 'changes of the configuration that would have helped the recorded statements by a margin, best first; changes nothing';
 
 --
+-- What the columns mean, in short; docs/reference/views.md says more
+--
+
+COMMENT ON COLUMN wlm.activity.pid IS 'process of the session';
+COMMENT ON COLUMN wlm.activity.query_id IS 'as in pg_stat_statements; 0 if the server computes none (compute_query_id)';
+COMMENT ON COLUMN wlm.activity.database IS 'of the session';
+COMMENT ON COLUMN wlm.activity.role IS 'current role when the statement began';
+COMMENT ON COLUMN wlm.activity.queue IS 'where it was routed';
+COMMENT ON COLUMN wlm.activity.state
+	IS 'classified (admitted, about to run), queued, running, returning (an open cursor that waits for its client), evicted';
+COMMENT ON COLUMN wlm.activity.position IS 'place in the queue, 1 is next; null unless queued';
+COMMENT ON COLUMN wlm.activity.priority IS 'priority in force';
+COMMENT ON COLUMN wlm.activity.lane IS 'express, normal, superuser, or maintenance (commands that build indexes)';
+COMMENT ON COLUMN wlm.activity.forced IS 'admitted although there was no room';
+COMMENT ON COLUMN wlm.activity.applied IS 'the grant is in force (mode auto)';
+COMMENT ON COLUMN wlm.activity.predicted_ms IS 'expected execution time (median); null without an opinion';
+COMMENT ON COLUMN wlm.activity.requested_kb IS 'reservation that it wanted';
+COMMENT ON COLUMN wlm.activity.reserved_kb IS 'reservation counted against the budget: grows with grown_kb, and falls as phases end';
+COMMENT ON COLUMN wlm.activity.work_mem_kb IS 'largest work_mem in force for any of its operators';
+COMMENT ON COLUMN wlm.activity.granted_kb IS 'most that all its operators in all processes may hold at the same time, growth included';
+COMMENT ON COLUMN wlm.activity.grown_kb IS 'by how much its operators have grown beyond what they were granted at first';
+COMMENT ON COLUMN wlm.activity.used_kb IS 'memory that its executor held when it last returned to its client (open cursors); null before';
+COMMENT ON COLUMN wlm.activity.real_kb IS 'real memory of its processes when the memory guard last looked; null before';
+COMMENT ON COLUMN wlm.activity.workers_granted IS 'parallel workers it may use: those planned or fewer';
+COMMENT ON COLUMN wlm.activity.queue_time IS 'time waited';
+COMMENT ON COLUMN wlm.activity.exec_time IS 'time since its admission';
+COMMENT ON COLUMN wlm.activity.wait_reason IS 'slot, memory, passing, pressure, paused, pool or later; null unless queued';
+COMMENT ON COLUMN wlm.activity.num_preempted IS 'how often it gave way to others';
+
+COMMENT ON COLUMN wlm.queue_state.queue IS 'name of the queue';
+COMMENT ON COLUMN wlm.queue_state.priority IS 'of statements that have none of their own';
+COMMENT ON COLUMN wlm.queue_state.state IS 'open, paused (starts no statements) or draining (gets none)';
+COMMENT ON COLUMN wlm.queue_state.slots IS 'limit in force; of an automatic queue the most that it may use now, of what the others leave';
+COMMENT ON COLUMN wlm.queue_state.automatic IS 'it draws on the slots that all automatic queues share (wlm.concurrency)';
+COMMENT ON COLUMN wlm.queue_state.guaranteed_slots
+	IS 'automatic: how many of them others must leave to it while somebody waits here; else 0';
+COMMENT ON COLUMN wlm.queue_state.max_slots IS 'the most that it can ever use';
+COMMENT ON COLUMN wlm.queue_state.slots_used IS 'slots taken';
+COMMENT ON COLUMN wlm.queue_state.num_running IS 'statements that run';
+COMMENT ON COLUMN wlm.queue_state.num_express IS 'part of them in the express lane, without a slot';
+COMMENT ON COLUMN wlm.queue_state.num_returned IS 'statements that gave their slot back while their client thinks';
+COMMENT ON COLUMN wlm.queue_state.num_queued IS 'statements that wait';
+COMMENT ON COLUMN wlm.queue_state.num_executed IS 'statements that ended';
+COMMENT ON COLUMN wlm.queue_state.num_forced IS 'admitted over a limit';
+COMMENT ON COLUMN wlm.queue_state.num_timeouts IS 'cancelled by a queue time-out';
+COMMENT ON COLUMN wlm.queue_state.num_rejected IS 'rejected since the queue was full';
+COMMENT ON COLUMN wlm.queue_state.num_cancelled IS 'left the queue by cancel, termination or error';
+COMMENT ON COLUMN wlm.queue_state.num_evicted IS 'left the express lane by overrunning its cut-off';
+COMMENT ON COLUMN wlm.queue_state.num_preempted IS 'gave way to a statement of higher priority and began again';
+COMMENT ON COLUMN wlm.queue_state.memory_reserved_kb IS 'sum of the reservations of its statements';
+COMMENT ON COLUMN wlm.queue_state.max_memory_kb IS 'most that the queue may reserve';
+COMMENT ON COLUMN wlm.queue_state.total_queue_time IS 'sum of all waits';
+COMMENT ON COLUMN wlm.queue_state.total_wasted IS 'sum of the execution times that were thrown away by giving way';
+
+COMMENT ON COLUMN wlm.concurrency.slots IS 'limit in force of all automatic queues together';
+COMMENT ON COLUMN wlm.concurrency.slots_used IS 'slots taken, those of queues with a number of their own included';
+COMMENT ON COLUMN wlm.concurrency.automatic IS 'the limit follows the machine; else it is wlm.total_slots';
+COMMENT ON COLUMN wlm.concurrency.cpu IS 'processors used and processes that wait for one, per two processors; 1 is full';
+COMMENT ON COLUMN wlm.concurrency.io_wait IS 'processors idle for disks, or processes that wait for them; 1 is full';
+COMMENT ON COLUMN wlm.concurrency.io_stall IS 'part of the time in which some process stood still for I/O (PSI), per 0.6; 1 is full';
+COMMENT ON COLUMN wlm.concurrency.memory_stall IS 'part of the time in which some process stood still for memory (PSI), per 0.2; 1 is full';
+COMMENT ON COLUMN wlm.concurrency.memory IS 'memory in use, per where growth stops (85 %); null while the memory guard is off';
+COMMENT ON COLUMN wlm.concurrency.superuser_slots_used IS 'statements in the superusers'' lane';
+COMMENT ON COLUMN wlm.concurrency.superuser_slots IS 'how many may be: wlm.superuser_slots';
+COMMENT ON COLUMN wlm.concurrency.changed_at IS 'latest change of slots; null if there was none';
+COMMENT ON COLUMN wlm.concurrency.change_reason IS 'why: start, configured, demand or saturated';
+
+COMMENT ON COLUMN wlm.expert_accuracy.expert IS 'planner, recall, trees, graph, neighbours, or mixture of all';
+COMMENT ON COLUMN wlm.expert_accuracy.target IS 'time, operator_memory or query_memory';
+COMMENT ON COLUMN wlm.expert_accuracy.samples IS 'weight of the scores';
+COMMENT ON COLUMN wlm.expert_accuracy.p50 IS 'median q-error: factor by which predictions miss, 1 is perfect';
+COMMENT ON COLUMN wlm.expert_accuracy.p90 IS '90th percentile of the q-error';
+COMMENT ON COLUMN wlm.expert_accuracy.p95 IS '95th percentile of the q-error';
+COMMENT ON COLUMN wlm.expert_accuracy.coverage IS 'part of outcomes inside the 95 % interval';
+COMMENT ON COLUMN wlm.expert_accuracy.share IS 'mean share in the mixture';
+COMMENT ON COLUMN wlm.expert_accuracy.calibration IS 'factor on the width of the mixture''s 95 % intervals; null for single experts';
+
+COMMENT ON COLUMN wlm.training.running IS 'a training runs now';
+COMMENT ON COLUMN wlm.training.pid IS 'process of the server that runs it; null if none runs';
+COMMENT ON COLUMN wlm.training.reason IS 'new statements, predictions have become worse or wlm.train(); null if there has been none';
+COMMENT ON COLUMN wlm.training.phase IS 'what it does now; then done or failed';
+COMMENT ON COLUMN wlm.training.progress IS 'of the phase, 0 to 1';
+COMMENT ON COLUMN wlm.training.loss IS 'on samples that are kept apart, smaller is better; comparable only within one phase';
+COMMENT ON COLUMN wlm.training.samples IS 'different plans that were collected';
+COMMENT ON COLUMN wlm.training.started_at IS 'when it began';
+COMMENT ON COLUMN wlm.training.finished_at IS 'when it ended; null while it runs';
+COMMENT ON COLUMN wlm.training.problem IS 'why it failed, or that of the expert that failed; null if nothing did';
+
+COMMENT ON COLUMN wlm.queue.name IS 'name of the queue';
+COMMENT ON COLUMN wlm.queue.ordinal IS 'order in which conditions are tried';
+COMMENT ON COLUMN wlm.queue.priority IS 'lowest, low, normal, high, highest or critical (which only statements of superusers get)';
+COMMENT ON COLUMN wlm.queue.state IS 'open, paused (statements that come wait) or draining (routing passes it over)';
+COMMENT ON COLUMN wlm.queue.max_slots IS 'statements that run at the same time; null: it draws on the pool of slots that such queues share';
+COMMENT ON COLUMN wlm.queue.slot_share IS 'without max_slots: guaranteed part of the pool, 0 to 1; all queues together at most 1';
+COMMENT ON COLUMN wlm.queue.max_slot_share IS 'without max_slots: largest part of the pool';
+COMMENT ON COLUMN wlm.queue.memory_share IS 'guaranteed part of the memory budget, 0 to 1; all queues together at most 1';
+COMMENT ON COLUMN wlm.queue.max_memory_share IS 'largest part of the budget';
+COMMENT ON COLUMN wlm.queue.max_queue_length IS 'statements that may wait, further ones are rejected; null: no limit';
+COMMENT ON COLUMN wlm.queue.queue_timeout IS 'cancels statements that wait longer; null: they are admitted after wlm.max_wait';
+COMMENT ON COLUMN wlm.queue.max_execution_time IS 'cancels statements that run longer; null: no limit';
+COMMENT ON COLUMN wlm.queue.roles IS 'condition: the current user is a member of one of these; empty: any';
+COMMENT ON COLUMN wlm.queue.databases IS 'condition: the session is in one of these; empty: any';
+COMMENT ON COLUMN wlm.queue.application_name IS 'condition: application_name matches this LIKE pattern';
+COMMENT ON COLUMN wlm.queue.query_group IS 'condition: wlm.query_group equals this';
+COMMENT ON COLUMN wlm.queue.client_addresses
+	IS 'condition: the client is in one of these networks, or comes by Unix socket for local; empty: any';
+COMMENT ON COLUMN wlm.queue.commands
+	IS 'condition: one of select, insert, update, delete, merge and other (a WITH that writes); empty: any';
+COMMENT ON COLUMN wlm.queue.min_predicted_time IS 'condition: the median predicted time is at least this';
+COMMENT ON COLUMN wlm.queue.max_predicted_time IS 'condition: the median predicted time is below this';
+COMMENT ON COLUMN wlm.queue.min_predicted_memory_kb IS 'condition: the median predicted memory of the whole statement is at least this';
+COMMENT ON COLUMN wlm.queue.max_predicted_memory_kb IS 'condition: the median predicted memory of the whole statement is below this';
+COMMENT ON COLUMN wlm.queue.min_cost IS 'condition: the planner''s cost is at least this';
+COMMENT ON COLUMN wlm.queue.max_cost IS 'condition: the planner''s cost is below this';
+
+COMMENT ON COLUMN wlm.rule.name IS 'name of the rule';
+COMMENT ON COLUMN wlm.rule.ordinal IS 'of several rules with equally severe actions the first counts';
+COMMENT ON COLUMN wlm.rule.queue IS 'statements of this queue; null: of every queue';
+COMMENT ON COLUMN wlm.rule.predicates IS 'one to three objects with metric, operator (>, < or =) and value; all must hold';
+COMMENT ON COLUMN wlm.rule.action IS 'log, change_priority, hop (to another queue) or abort; of several the severest is taken';
+COMMENT ON COLUMN wlm.rule.action_value
+	IS 'of change_priority: the new priority; of hop: the new queue, or null for the next one that matches';
+COMMENT ON COLUMN wlm.rule.enabled IS 'it is in force';
+
+COMMENT ON COLUMN wlm.user_priority.role IS 'role that runs the statements';
+COMMENT ON COLUMN wlm.user_priority.priority IS 'as in wlm.queue';
+
+COMMENT ON COLUMN wlm.history.id IS 'number of the row';
+COMMENT ON COLUMN wlm.history.finished_at IS 'when it ended';
+COMMENT ON COLUMN wlm.history.database IS 'of the session';
+COMMENT ON COLUMN wlm.history.role IS 'current role when it began';
+COMMENT ON COLUMN wlm.history.pid IS 'process of the session';
+COMMENT ON COLUMN wlm.history.query_id IS 'as in pg_stat_statements; 0 if the server computed none';
+COMMENT ON COLUMN wlm.history.template IS 'fingerprint of the plan without cardinalities';
+COMMENT ON COLUMN wlm.history.fingerprint IS 'fingerprint of the plan: template and magnitudes of cardinalities; key of wlm.plan';
+COMMENT ON COLUMN wlm.history.command IS 'SELECT, INSERT, ...';
+COMMENT ON COLUMN wlm.history.queue IS 'its workload queue';
+COMMENT ON COLUMN wlm.history.priority IS 'priority in force';
+COMMENT ON COLUMN wlm.history.lane IS 'express, normal or superuser';
+COMMENT ON COLUMN wlm.history.familiarity IS 'what was known: plan (this very plan), template (another with the same template) or none';
+COMMENT ON COLUMN wlm.history.novelty
+	IS 'distance to the nearest plan seen before: 0 is like one of them, more than 1 unlike all; null if not measured';
+COMMENT ON COLUMN wlm.history.final_state IS 'completed, cancelled, failed, rejected or timed_out';
+COMMENT ON COLUMN wlm.history.forced IS 'admitted over a limit';
+COMMENT ON COLUMN wlm.history.evicted IS 'overran the express lane';
+COMMENT ON COLUMN wlm.history.applied IS 'the grant was in force';
+COMMENT ON COLUMN wlm.history.censored IS 'cut short: actual_ms and memory are lower bounds';
+COMMENT ON COLUMN wlm.history.total_cost IS 'cost by the planner';
+COMMENT ON COLUMN wlm.history.estimated_rows IS 'rows by the planner';
+COMMENT ON COLUMN wlm.history.returned_rows IS 'rows returned or changed; null if not known';
+COMMENT ON COLUMN wlm.history.queue_ms IS 'time waited in queues';
+COMMENT ON COLUMN wlm.history.num_preempted IS 'how often it gave way, or was moved by a rule, and began again';
+COMMENT ON COLUMN wlm.history.wasted_ms IS 'execution time of the attempts that were thrown away so';
+COMMENT ON COLUMN wlm.history.predicted_ms IS 'predicted time, median';
+COMMENT ON COLUMN wlm.history.predicted_low_ms IS 'lower end of the 95 % interval of predicted_ms';
+COMMENT ON COLUMN wlm.history.predicted_high_ms IS 'upper end of the 95 % interval of predicted_ms';
+COMMENT ON COLUMN wlm.history.actual_ms IS 'execution time without the wait; of the last attempt';
+COMMENT ON COLUMN wlm.history.predicted_kb IS 'predicted memory of the whole statement, median';
+COMMENT ON COLUMN wlm.history.predicted_high_kb IS 'upper end of the 95 % interval of predicted_kb';
+COMMENT ON COLUMN wlm.history.reserved_kb IS 'memory that counted against the budget';
+COMMENT ON COLUMN wlm.history.session_work_mem_kb IS 'the session''s own work_mem';
+COMMENT ON COLUMN wlm.history.plan_work_mem_kb IS 'work_mem for which the plan was made; null if not known (a plan made earlier)';
+COMMENT ON COLUMN wlm.history.granted_work_mem_kb IS 'largest work_mem in force for any of its operators';
+COMMENT ON COLUMN wlm.history.lacking_kb IS 'predicted need of its operators beyond the session''s own limits, at the fullest moment';
+COMMENT ON COLUMN wlm.history.coverage IS 'part of lacking_kb that was granted, 0 to 1';
+COMMENT ON COLUMN wlm.history.grant_level IS 'the same as a level: own (nothing beyond the session''s own), some (up to a half), most, all';
+COMMENT ON COLUMN wlm.history.grant_reason IS 'why this level: nothing lacks, predicted, proven, withdrawn or exploring';
+COMMENT ON COLUMN wlm.history.peak_kb IS 'peak memory of all its processes, as far as it was observed';
+COMMENT ON COLUMN wlm.history.temp_bytes IS 'written to temporary files';
+COMMENT ON COLUMN wlm.history.workers_planned IS 'parallel workers planned';
+COMMENT ON COLUMN wlm.history.workers_granted IS 'parallel workers it was to run with: those planned or fewer';
+COMMENT ON COLUMN wlm.history.workers_launched IS 'parallel workers launched';
+COMMENT ON COLUMN wlm.history.worker_reason IS 'why so many: as planned, scalability, load or withdrawn';
+COMMENT ON COLUMN wlm.history.load_beside IS 'processors that other managed statements kept busy while it ran, on average; null if unknown';
+COMMENT ON COLUMN wlm.history.model_version IS 'of the models that predicted';
+COMMENT ON COLUMN wlm.history.experts IS 'what each expert said: medians in ms and kb, deviations of their logarithms, shares';
+
+COMMENT ON COLUMN wlm.history_operator.history_id IS 'id of wlm.history';
+COMMENT ON COLUMN wlm.history_operator.plan_node_id IS 'as EXPLAIN numbers nodes, from 0';
+COMMENT ON COLUMN wlm.history_operator.operator IS 'as EXPLAIN calls it';
+COMMENT ON COLUMN wlm.history_operator.memory_class IS 'which limit of PostgreSQL it obeys';
+COMMENT ON COLUMN wlm.history_operator.slot IS 'position among the plan''s memory operators';
+COMMENT ON COLUMN wlm.history_operator.processes IS 'processes that reported';
+COMMENT ON COLUMN wlm.history_operator.estimated_rows IS 'rows by the planner';
+COMMENT ON COLUMN wlm.history_operator.actual_rows IS 'counted on a sample (wlm.sample_rate); else null';
+COMMENT ON COLUMN wlm.history_operator.formula_kb IS 'memory by PostgreSQL''s own arithmetic';
+COMMENT ON COLUMN wlm.history_operator.predicted_kb IS 'need of one process, median of the mixture';
+COMMENT ON COLUMN wlm.history_operator.predicted_high_kb IS 'upper end of the 95 % interval of predicted_kb';
+COMMENT ON COLUMN wlm.history_operator.granted_kb IS 'limit of one process when it began';
+COMMENT ON COLUMN wlm.history_operator.grown_kb IS 'limit at the end: more than granted_kb where it grew';
+COMMENT ON COLUMN wlm.history_operator.peak_kb IS 'peak of the largest process';
+COMMENT ON COLUMN wlm.history_operator.needed_kb IS 'what it would have needed to stay in memory';
+COMMENT ON COLUMN wlm.history_operator.temp_kb
+	IS 'written to temporary files by the largest process; 0 without a spill, null if not observed';
+COMMENT ON COLUMN wlm.history_operator.spilled IS 'used temporary files';
+COMMENT ON COLUMN wlm.history_operator.censored IS 'needed_kb is a lower bound';
+COMMENT ON COLUMN wlm.history_operator.experts IS 'what each expert said';
+
+COMMENT ON COLUMN wlm.plan.fingerprint IS 'as in wlm.history';
+COMMENT ON COLUMN wlm.plan.template IS 'fingerprint without cardinalities';
+COMMENT ON COLUMN wlm.plan.format IS 'version of the bytes in graph';
+COMMENT ON COLUMN wlm.plan.graph IS 'operators, cardinalities, costs';
+COMMENT ON COLUMN wlm.plan.total_cost IS 'cost by the planner';
+COMMENT ON COLUMN wlm.plan.nodes IS 'number of plan nodes';
+COMMENT ON COLUMN wlm.plan.executions IS 'statements seen with it';
+COMMENT ON COLUMN wlm.plan.first_seen IS 'first time';
+COMMENT ON COLUMN wlm.plan.last_seen IS 'latest time';
+
+COMMENT ON COLUMN wlm.rule_action.recorded_at IS 'when the rule''s firing was noted, within a second of it';
+COMMENT ON COLUMN wlm.rule_action.pid IS 'server process of the statement';
+COMMENT ON COLUMN wlm.rule_action.query_id IS 'as in pg_stat_statements; 0 if compute_query_id is off';
+COMMENT ON COLUMN wlm.rule_action.queue IS 'in which the statement was then; after a hop the row still names the queue it came from';
+COMMENT ON COLUMN wlm.rule_action.rule IS 'name of the rule';
+COMMENT ON COLUMN wlm.rule_action.action IS 'log, change_priority, hop or abort';
+COMMENT ON COLUMN wlm.rule_action.applied IS 'the action was carried out; false also in mode observe';
+COMMENT ON COLUMN wlm.rule_action.metric IS 'of the rule''s first condition';
+COMMENT ON COLUMN wlm.rule_action.metric_value IS 'its value when the rule fired';
+COMMENT ON COLUMN wlm.rule_action.database IS 'null if it has been dropped';
+COMMENT ON COLUMN wlm.rule_action.role IS 'null if it has been dropped';
+
+COMMENT ON COLUMN wlm.model.expert IS 'planner, recall, trees, graph or gate';
+COMMENT ON COLUMN wlm.model.version IS 'counts up for each expert';
+COMMENT ON COLUMN wlm.model.state IS 'champion (in use), challenger (not good enough to be published), retired or failed';
+COMMENT ON COLUMN wlm.model.trained_at IS 'when it was trained or imported';
+COMMENT ON COLUMN wlm.model.samples IS 'statements it learned from; 0 for an imported model';
+COMMENT ON COLUMN wlm.model.learned_to IS 'end of the newest of them; later history is learned again after a restart';
+COMMENT ON COLUMN wlm.model.metrics IS 'what it was judged by, by target, beside the champion''s';
+COMMENT ON COLUMN wlm.model.error IS 'why it failed';
+COMMENT ON COLUMN wlm.model.content IS 'the model; null where it is not kept';
+
+--
 -- Who may what: everybody predicts and sees his own, pg_monitor reads, wlm_admin configures
 --
 

@@ -82,6 +82,12 @@ is_deeply(
 		FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
 		WHERE relnamespace = 'wlm'::regnamespace AND relkind IN ('r', 'v') AND attnum > 0 AND NOT attisdropped}) } ],
 	'views.md lists each column as it is');
+is_deeply(
+	rows_of(q{
+		SELECT attrelid::regclass || '.' || attname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+		WHERE relnamespace = 'wlm'::regnamespace AND relkind IN ('r', 'v') AND attnum > 0 AND NOT attisdropped
+			AND col_description(attrelid, attnum) IS NULL}),
+	[], 'each column has a comment in pg_wlm--1.0.sql');
 
 # Functions: input arguments with defaults, and the columns of their results.
 my (%inputs, %outputs, $function, $signature);
