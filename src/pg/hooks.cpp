@@ -355,10 +355,7 @@ void OnUtility(PlannedStmt *statement, const char *query_string, bool read_only_
 			                        receiver, completion);
 	};
 
-	const bool for_user = RunsStatementForUser(statement->utilityStmt);
-	const bool procedure = RunsProcedure(statement->utilityStmt);
-
-	if (likely((!for_user && !procedure) || context != PROCESS_UTILITY_TOPLEVEL)) {
+	if (likely(!RunsStatementForUser(statement->utilityStmt) || context != PROCESS_UTILITY_TOPLEVEL)) {
 		if (unlikely(IsManagedMaintenance(statement)) && context == PROCESS_UTILITY_TOPLEVEL)
 			Guarded<void>([=] { RunMaintenance(statement, call); });
 		else
@@ -367,19 +364,14 @@ void OnUtility(PlannedStmt *statement, const char *query_string, bool read_only_
 	}
 
 	Portal const outer = utility_portal;
-	const bool was_in_procedure = in_procedure;
 	PG_TRY();
 	{
-		if (for_user)
-			utility_portal = ActivePortal;
-		else
-			in_procedure = true;
+		utility_portal = ActivePortal;
 		call();
 	}
 	PG_FINALLY();
 	{
 		utility_portal = outer;
-		in_procedure = was_in_procedure;
 	}
 	PG_END_TRY();
 }

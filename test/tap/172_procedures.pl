@@ -1,7 +1,7 @@
 # 172_procedures.pl
 #
-# HAZARDS W3 and W6: after a COMMIT in a procedure, or in a DO block, nothing of the snapshots tells a cursor that it opens from
-# one of the client's. It belongs to the procedure all the same, and does not wait.
+# HAZARDS W3 and W6: cursors of functions do not wait, although snapshots do not tell them from a statement of the client's: after a
+# COMMIT in a procedure or DO block, in arguments of EXECUTE, and where a function is evaluated while EXPLAIN or others plan.
 use strict;
 use warnings;
 use FindBin;
@@ -19,16 +19,21 @@ $admin->do($_) for (
 	'CREATE TABLE found (what text, n integer)',
 	"CREATE PROCEDURE sums() LANGUAGE plpgsql AS \$\$ DECLARE r record; n integer := 0; BEGIN COMMIT; $loop;
 		ROLLBACK; $loop; INSERT INTO found VALUES ('call', n); COMMIT; $loop; END \$\$",
+	"CREATE FUNCTION folded(x integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE
+		AS \$\$ DECLARE r record; n integer := 0; BEGIN $loop; RETURN n; END \$\$",
 	'CREATE PROCEDURE outer_call() LANGUAGE plpgsql AS $$ BEGIN CALL sums(); END $$',
 	q{CREATE PROCEDURE opens() LANGUAGE plpgsql AS $$ DECLARE c refcursor; n integer; BEGIN COMMIT;
 		OPEN c FOR SELECT costly(id) FROM numbers ORDER BY id; FETCH c INTO n; CLOSE c; INSERT INTO found VALUES ('open', n); END $$});
 $admin->do("SELECT wlm.pause_queue('one')");
 eventually($admin, q{SELECT state FROM wlm.queue_state WHERE queue = 'one'}, 'paused', 'the queue is paused');
+$client->do('PREPARE cheap(integer) AS SELECT $1');
 
 for my $statement ('CALL sums()', 'CALL outer_call()', 'CALL opens()',
+	'EXPLAIN SELECT folded(1)', 'EXECUTE cheap(folded(1))', 'CREATE TEMP TABLE copied AS SELECT folded(1)',
+	'COPY (SELECT folded(1)) TO STDOUT', 'EXPLAIN ANALYZE EXECUTE cheap(folded(1))',
 	"DO \$\$ DECLARE r record; n integer := 0; BEGIN COMMIT; $loop; INSERT INTO found VALUES ('do', n); END \$\$")
 {
-	my $short = substr($statement, 0, 20);
+	my $short = substr($statement, 0, 36);
 	$client->send($statement);
 	if (!ok($client->answers(10), "\"$short\" ends while its queue is paused"))
 	{

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 extern "C" {
+#include "executor/spi.h"
 #include "tcop/pquery.h"
 #include "access/parallel.h"
 #include "access/xact.h"
@@ -24,7 +25,6 @@ extern "C" {
 namespace wlm {
 
 Portal utility_portal = nullptr;
-bool in_procedure = false;
 
 bool RunsStatementForUser(const Node *utility)
 {
@@ -41,19 +41,23 @@ bool RunsStatementForUser(const Node *utility)
 	}
 }
 
-bool RunsProcedure(const Node *utility) { return IsA(utility, CallStmt) || IsA(utility, DoStmt); }
-
 namespace {
+
+/*
+ * Whatever a function or procedure runs comes through SPI. SPI does not say whether it is in use, but gives back another error for a
+ * name that nothing can have.
+ */
+bool InsideSpi() { return SPI_unregister_relation("") != SPI_ERROR_UNCONNECTED; }
 
 /*
  * A client's own statement belongs to the active portal, or is what the active utility statement
  * runs. A function's statements come from cached plans of SPI, whatever portal they run under; a
- * function's cursors have portals of their own and are told apart by the snapshots below them
- * (see ReleaseSnapshots), a procedure's by in_procedure.
+ * function's cursors have portals of their own. Snapshots below them do not tell these apart everywhere: after a COMMIT in a procedure
+ * there are none, and EXECUTE and EXPLAIN evaluate functions where their own statement begins, for arguments and while planning.
  */
 bool SentByClient(QueryDesc *query_desc)
 {
-	if (in_procedure || !PortalIsValid(ActivePortal))
+	if (!PortalIsValid(ActivePortal))
 		return false;
 	if (list_member_ptr(ActivePortal->stmts, query_desc->plannedstmt))
 		return true;
@@ -68,7 +72,7 @@ bool SentByClient(QueryDesc *query_desc)
 bool MayWait(QueryDesc *query_desc, bool session_has_other_queries)
 {
 	return !session_has_other_queries && !TransactionIdIsValid(GetTopTransactionIdIfAny()) && !IsInParallelMode() &&
-	       InterruptHoldoffCount == 0 && CritSectionCount == 0 && SentByClient(query_desc);
+	       InterruptHoldoffCount == 0 && CritSectionCount == 0 && SentByClient(query_desc) && !InsideSpi();
 }
 
 bool HoldsForeignLocks(QueryDesc *query_desc)

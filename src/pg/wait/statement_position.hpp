@@ -26,14 +26,6 @@ extern Portal utility_portal;
 bool RunsStatementForUser(const Node *utility);
 
 /*
- * CALL or DO is being executed. After a COMMIT in there no snapshot lies below a cursor that it opens, which is else how a
- * function's cursors are told from a client's.
- */
-extern bool in_procedure;
-
-bool RunsProcedure(const Node *utility);
-
-/*
  * Cheap part, asked for every managed statement: sent by the client itself (not by a function,
  * trigger or DO block), no transaction id, nothing else of ours open in the session.
  */
