@@ -114,6 +114,24 @@ bool VisitOwnLocks(Visit visit)
 	return false;
 }
 
+/* Those who hold a lock, and those who wait for it (their holdMask may be 0). All partitions' locks must be held. */
+template <typename Visit>
+void VisitHolders(const LOCK &lock, Visit visit)
+{
+#if PG_VERSION_NUM >= 160000
+	const dlist_node *const head = &lock.procLocks.head;
+
+	for (const dlist_node *node = head->next; node != head; node = node->next)
+		visit(*reinterpret_cast<const PROCLOCK *>(reinterpret_cast<const char *>(node) - offsetof(PROCLOCK, lockLink)));
+#else
+	const SHM_QUEUE *const locks = &lock.procLocks;
+
+	for (const void *held = SHMQueueNext(locks, locks, offsetof(PROCLOCK, lockLink)); held != nullptr;
+	     held = SHMQueueNext(locks, &static_cast<const PROCLOCK *>(held)->lockLink, offsetof(PROCLOCK, lockLink)))
+		visit(*static_cast<const PROCLOCK *>(held));
+#endif
+}
+
 #if PG_VERSION_NUM < 170000
 #define AmAutoVacuumWorkerProcess() IsAutoVacuumWorkerProcess()
 #endif

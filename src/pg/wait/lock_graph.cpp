@@ -3,9 +3,12 @@
  *
  * Run once a second by one process for all waiters, never by each waiter. Most
  * seconds nobody waits for a lock, which a pass over the process array without
- * any lock finds out.
+ * any lock finds out. Else only the locks that are waited for are looked at: a
+ * thousand waiters may hold a hundred thousand others, those of partitions.
  */
 #include "pg/wait/lock_graph.hpp"
+
+#include <algorithm>
 
 extern "C" {
 #include "storage/lock.h"
@@ -28,53 +31,77 @@ bool SomebodyWaitsForALock()
 	return false;
 }
 
-/* Whether `holder` holds what `waiter` waits for. */
-bool Blocks(const LockInstanceData &holder, const LockInstanceData &waiter)
+/* The modes that keep those waiting who wait for this lock. */
+LOCKMASK ConflictingModes(const LOCK &lock)
 {
-	if (holder.pid == waiter.pid || memcmp(&holder.locktag, &waiter.locktag, sizeof holder.locktag) != 0)
-		return false;
-	const LockMethod method = GetLockTagsMethodTable(&waiter.locktag);
-	return (method->conflictTab[waiter.waitLockMode] & holder.holdMask) != 0;
+	const LockMethod method = GetLockTagsMethodTable(&lock.tag);
+	LOCKMASK conflicts = 0;
+
+	for (LOCKMODE mode = 1; mode <= method->numLockModes; mode++)
+		if ((lock.waitMask & LOCKBIT_ON(mode)) != 0)
+			conflicts |= method->conflictTab[mode];
+	return conflicts;
 }
 
-bool BlocksAnybody(int pid, const LockData &locks)
+/*
+ * Says in `blocks`, by the number of the process, who holds what others wait for. `awaited` has room for one lock a process.
+ * Who waits for his own upgrade is among them: he is in no queue. Locks on the fast path have moved before anybody waits for them.
+ */
+void FindBlockers(const LOCK **awaited, bool *blocks)
 {
-	for (int i = 0; i < locks.nelements; i++) {
-		if (locks.locks[i].pid != pid || locks.locks[i].holdMask == 0)
-			continue;
-		for (int j = 0; j < locks.nelements; j++)
-			if (locks.locks[j].waitLockMode != NoLock && Blocks(locks.locks[i], locks.locks[j]))
-				return true;
+	const PGPROC *const processes = ProcGlobal->allProcs;
+	const ptrdiff_t num_processes = ProcGlobal->allProcCount;
+	int count = 0;
+
+	for (int partition = 0; partition < NUM_LOCK_PARTITIONS; partition++)
+		LWLockAcquire(LockHashPartitionLockByIndex(partition), LW_SHARED);
+	for (ptrdiff_t i = 0; i < num_processes; i++)
+		if (processes[i].waitLock != nullptr)
+			awaited[count++] = processes[i].waitLock;
+	std::sort(awaited, awaited + count);
+	const LOCK *const *const end = std::unique(awaited, awaited + count);
+	for (const LOCK *const *lock = awaited; lock < end; lock++) {
+		const LOCKMASK conflicts = ConflictingModes(**lock);
+		VisitHolders(**lock, [=](const PROCLOCK &held) {
+			const ptrdiff_t process = held.tag.myProc - processes;
+			if ((held.holdMask & conflicts) != 0 && process < num_processes) /* those of prepared transactions come after */
+				blocks[process] = true;
+		});
 	}
-	return false;
+	for (int partition = NUM_LOCK_PARTITIONS; --partition >= 0;)
+		LWLockRelease(LockHashPartitionLockByIndex(partition));
 }
 
-int ForcePid(int pid)
-{
-	int forced = 0;
-	const double now_ms = NowMs();
-	StateLock lock;
+struct QueuedStatement {
+	QueryHandle handle;
+	int pid;
+};
 
-	for (QueryHandle handle = 0; handle < policy->max_queries(); handle++) {
-		if (query_slots[handle].pid == pid && policy->View(handle).state == QueryState::kQueued) {
-			policy->Force(handle, now_ms);
-			forced++;
-		}
-	}
-	return forced;
-}
-
-/* Pids of queued statements, copied so that nothing is decided under the lock. */
-int QueuedPids(int *pids, int capacity)
+/* Those of processes that block others. Returns how many; `queued` has room for all handles. */
+int QueuedBlockers(const bool *blocks, QueuedStatement *queued)
 {
 	int count = 0;
 
 	LWLockAcquire(shared->state_lock, LW_SHARED);
-	for (QueryHandle handle = 0; handle < policy->max_queries() && count < capacity; handle++)
-		if (SlotPhase(query_slots[handle]) == Phase::kQueued)
-			pids[count++] = query_slots[handle].pid;
+	for (QueryHandle handle = 0; handle < policy->max_queries(); handle++) {
+		const QuerySlot &slot = query_slots[handle];
+		if (SlotPhase(slot) == Phase::kQueued && blocks[slot.procno])
+			queued[count++] = {handle, slot.pid};
+	}
 	LWLockRelease(shared->state_lock);
 	return count;
+}
+
+/* If it still waits, or by now another statement of the same process does. */
+bool ForceStatement(const QueuedStatement &statement)
+{
+	const double now_ms = NowMs();
+	StateLock lock;
+
+	if (query_slots[statement.handle].pid != statement.pid || policy->View(statement.handle).state != QueryState::kQueued)
+		return false;
+	policy->Force(statement.handle, now_ms);
+	return true;
 }
 
 }  // namespace
@@ -86,15 +113,17 @@ int ForceBlockers()
 
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "pg_wlm lock graph", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext const caller = MemoryContextSwitchTo(scratch);
-	const int capacity = policy->max_queries();
-	int *pids = static_cast<int *>(palloc(sizeof(int) * static_cast<Size>(capacity)));
-	const int count = QueuedPids(pids, capacity);
-	const LockData *locks = GetLockStatusData();
+	const Size num_processes = ProcGlobal->allProcCount;
+	const LOCK **awaited = static_cast<const LOCK **>(palloc(sizeof(LOCK *) * num_processes));
+	bool *blocks = static_cast<bool *>(palloc0(sizeof(bool) * num_processes));
+	QueuedStatement *queued =
+		static_cast<QueuedStatement *>(palloc(sizeof(QueuedStatement) * static_cast<Size>(policy->max_queries())));
+	FindBlockers(awaited, blocks);
+	const int count = QueuedBlockers(blocks, queued);
 	int forced = 0;
 
 	for (int i = 0; i < count; i++)
-		if (BlocksAnybody(pids[i], *locks))
-			forced += ForcePid(pids[i]);
+		forced += ForceStatement(queued[i]) ? 1 : 0;
 	if (forced > 0)
 		pg_atomic_fetch_add_u64(&shared->counters.lock_forced, static_cast<uint64>(forced));
 	MemoryContextSwitchTo(caller);
