@@ -19,7 +19,8 @@ use WlmTest;
 
 my $seed = $ENV{WLM_SEED} || int(time) % 100_000;
 my $seconds = $ENV{WLM_SECONDS} || 30;
-# What one answer may take at most: the sum of a few waits of max_wait, and work on a slow machine.
+# What one statement may wait in queues at most: a few times max_wait, and wake-ups on a slow machine. What it waits for locks of those
+# that run, and how long those run, is not pg_wlm's: on a machine that others use that takes any time.
 my $patience = 6 * 3 + 20;
 note("WLM_SEED=$seed");
 srand($seed);
@@ -346,11 +347,11 @@ settled($admin, 'nothing is left');
 note(join(', ', map { "$_: $reasons{$_}" } sort keys %reasons));
 note($_->[0]) for @{ $admin->do(q{SELECT format('%s: %s executed, %s forced, %s preempted', queue, num_executed, num_forced,
 	num_preempted) FROM wlm.queue_state UNION ALL SELECT format('%s let in for a lock', num_lock_forced) FROM wlm.status()})->{rows} };
-cmp_ok($longest, '<', $patience, "nobody waited for ever: not even $slowest");
+$admin->do('SELECT wlm.flush()');
+cmp_ok($admin->value('SELECT max(queue_ms) / 1000 FROM wlm.history'), '<', $patience, 'nobody waited in queues for much longer than max_wait');
 my $happened = $admin->do(q{SELECT sum(num_preempted), (SELECT num_lock_forced FROM wlm.status()) FROM wlm.queue_state})->{rows}[0];
 cmp_ok($happened->[0], '>', 0, 'some gave way and began again');
 cmp_ok($happened->[1], '>', 0, 'some were let in for a lock');
-$admin->do('SELECT wlm.flush()');
 for my $action ('log', 'change_priority', 'hop')
 {
 	cmp_ok($admin->value("SELECT count(*) FROM wlm.rule_action WHERE applied AND action = '$action'"), '>', 0, "rules were at work: $action");
