@@ -1,4 +1,4 @@
-# 172_thousand_waiters.pl
+# 174_thousand_waiters.pl
 #
 # HAZARDS W8 and "no hang, ever" at the size at which a server is lost: a thousand sessions that wait for two slots.
 # While they do an administrator changes everything that can be changed; others are answered at once; who is cancelled,
