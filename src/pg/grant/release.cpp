@@ -31,9 +31,6 @@ namespace wlm {
 
 namespace {
 
-template <typename State>
-State *As(PlanState *state) { return reinterpret_cast<State *>(state); }
-
 /* A reservation that falls by less is not worth the lock. */
 constexpr int64 kLeastReturnKb = 1024;
 constexpr double kLeastReturnPart = 0.1;

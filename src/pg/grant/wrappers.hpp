@@ -2,7 +2,7 @@
  * wrappers.hpp
  *
  * What the wrappers of single nodes share: the window in which a node's own limit is in force, and the
- * three things they do: keep limits (limits.cpp), let tables grow (elastic.cpp), free what a finished
+ * three things they do: keep limits (limits.cpp, moments.cpp), let tables grow (elastic.cpp), free what a finished
  * phase leaves (release.cpp). Inside src/pg/grant only.
  */
 #pragma once
@@ -11,6 +11,10 @@
 #include "pg/grant/node_table.hpp"
 
 namespace wlm {
+
+/* PlanState is the first member of each. */
+template <typename State>
+State *As(PlanState *state) { return reinterpret_cast<State *>(state); }
 
 /*
  * A window: work_mem is assigned around the moment at which PostgreSQL reads it, and set back if it is still ours.
