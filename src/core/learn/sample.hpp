@@ -59,7 +59,7 @@ void FoldSample(Sample *sample, const Sample &other) noexcept;
 
 /*
  * Samples as bytes: a self-delimiting record with magic, length and checksum, as wlm.export_samples() returns them
- * and pg_wlm_trainer reads them, one after the other. The format stands at the head of sample.cpp.
+ * and pg_wlm_trainer reads them, one after the other. The format stands at the head of sample_format.cpp.
  */
 inline constexpr size_t kMostSampleBytes = 64 * 1024;
 size_t SampleBytes(const Sample &sample) noexcept;
