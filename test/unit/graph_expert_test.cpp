@@ -12,30 +12,14 @@
 
 #include "core/predict/graph_parameters.hpp"
 #include "core/predict/log_scale.hpp"
-#include "trainer/graph_random.hpp"
-#include "unit/plan_builder.hpp"
+#include "unit/graph_plans.hpp"
 
 namespace wlm {
 namespace {
 
 using test::JoinPlan;
 using test::PlanBuilder;
-
-std::unique_ptr<GraphModel> SomeModel(float size)
-{
-	auto model = std::make_unique<GraphModel>();
-	InitGraphModel(model.get());
-	trainer::Random random(5);
-	for (float &parameter : model->parameters)
-		parameter = size * (2 * random.Uniform() - 1);
-	model->known_categories = (uint64_t{1} << kNumCategories) - 1;
-	std::fill_n(model->least, kNumNumbers, -kMostNumber);
-	std::fill_n(model->most, kNumNumbers, kMostNumber);
-	model->time = model->query_memory = {10, 0.5f};
-	std::fill_n(model->memory, kNumMemoryClasses, GraphTrust{10, 0.5f});
-	model->version = GraphChecksum(*model);
-	return model;
-}
+using test::SomeModel;
 
 std::unique_ptr<Forecast> Ask(const GraphModel *model, const PlanGraph &graph)
 {

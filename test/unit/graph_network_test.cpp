@@ -17,6 +17,7 @@ namespace wlm {
 namespace {
 
 using test::MakePlan;
+using test::SomeModel;
 using trainer::GraphBatch;
 using trainer::GraphData;
 using trainer::GraphNetwork;
@@ -40,22 +41,6 @@ std::vector<std::unique_ptr<Sample>> SomeSamples()
 		}
 	}
 	return samples;
-}
-
-std::unique_ptr<GraphModel> SomeModel(float size)
-{
-	auto model = std::make_unique<GraphModel>();
-	InitGraphModel(model.get());
-	trainer::Random random(5);
-	for (float &parameter : model->parameters)
-		parameter = size * (2 * random.Uniform() - 1);
-	model->known_categories = (uint64_t{1} << kNumCategories) - 1;
-	std::fill_n(model->least, kNumNumbers, -kMostNumber);
-	std::fill_n(model->most, kNumNumbers, kMostNumber);
-	model->time = model->query_memory = {10, 0.5f};
-	std::fill_n(model->memory, kNumMemoryClasses, GraphTrust{10, 0.5f});
-	model->version = GraphChecksum(*model);
-	return model;
 }
 
 class GraphNetworkTest : public testing::Test {

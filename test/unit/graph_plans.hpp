@@ -8,11 +8,13 @@
  */
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <memory>
 
 #include "core/learn/sample.hpp"
+#include "core/predict/graph_parameters.hpp"
 #include "core/predict/log_scale.hpp"
 #include "core/predict/planner_model.hpp"
 #include "trainer/graph_random.hpp"
@@ -154,6 +156,23 @@ class PlanMaker {
 inline std::unique_ptr<Sample> MakePlan(uint64_t template_seed, float size, int most_joins = 4)
 {
 	return PlanMaker(template_seed, most_joins).Make(size);
+}
+
+/* Random weights of up to `size` and opinions of all kinds: a model that has learned nothing. */
+inline std::unique_ptr<GraphModel> SomeModel(float size)
+{
+	auto model = std::make_unique<GraphModel>();
+	InitGraphModel(model.get());
+	trainer::Random random(5);
+	for (float &parameter : model->parameters)
+		parameter = size * (2 * random.Uniform() - 1);
+	model->known_categories = (uint64_t{1} << kNumCategories) - 1;
+	std::fill_n(model->least, kNumNumbers, -kMostNumber);
+	std::fill_n(model->most, kNumNumbers, kMostNumber);
+	model->time = model->query_memory = {10, 0.5f};
+	std::fill_n(model->memory, kNumMemoryClasses, GraphTrust{10, 0.5f});
+	model->version = GraphChecksum(*model);
+	return model;
 }
 
 }  // namespace wlm::test
