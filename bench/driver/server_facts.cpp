@@ -116,7 +116,7 @@ std::map<std::string, std::string> ReadSettings(Connection& connection) {
 	for (const auto& row : connection.Ask(
 			 "SELECT name, current_setting(name) FROM pg_settings WHERE name IN ('server_version', 'work_mem', 'hash_mem_multiplier',"
 			 " 'shared_buffers', 'max_parallel_workers_per_gather', 'shared_preload_libraries', 'wlm.mode', 'wlm.memory', 'wlm.min_cost',"
-			 " 'wlm.max_wait', 'wlm.grant_scope', 'wlm.elastic', 'wlm.need_factor')"))
+			 " 'wlm.max_wait', 'wlm.max_standstill', 'wlm.grant_scope', 'wlm.elastic', 'wlm.need_factor')"))
 		settings[row[0]] = row[1];
 	return settings;
 }

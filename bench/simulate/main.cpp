@@ -2,7 +2,9 @@
  * main.cpp
  *
  *     bench_simulate TRACE [--processors N] [--loads L,...] [--fifo-slots N] [--slots N] [--express-floor MS]
- *                          [--max-wait S] [--short MS] [--memory KB] [--now-or-later] [--recorded-under-load]
+ *                          [--max-wait S] [--max-standstill S] [--short MS] [--memory KB] [--now-or-later]
+ *                          [--recorded-under-load]
+ *     bench_simulate --made-up poisson|bursts [--seed N] [...]
  *
  * Prints a table of schedulers and metrics for each load. See README.md.
  */
@@ -19,17 +21,22 @@
 #include "core/simulate/predict_trace.hpp"
 #include "core/simulate/read_trace.hpp"
 #include "core/simulate/simulate.hpp"
+#include "hindsight.hpp"
+#include "made_up.hpp"
 
 namespace {
 
 struct Options {
 	const char *trace = nullptr;
+	const char *made_up = nullptr;
+	uint64_t seed = 1;
 	double processors = 8;
 	std::vector<double> loads = {0.8, 0.9, 0.95};
 	int fifo_slots = 5;
 	int slots = 0;                  /* automatic */
 	double express_floor_ms = 200;
-	double max_wait_s = 300;
+	double max_wait_s = 1800;
+	double max_standstill_s = 300;
 	double short_ms = 0;            /* the shortest quarter */
 	long long memory_kb = 0;
 	bool now_or_later = false;
@@ -39,7 +46,9 @@ struct Options {
 int Usage()
 {
 	std::fprintf(stderr, "usage: bench_simulate TRACE [--processors N] [--loads L,...] [--fifo-slots N] [--slots N] [--express-floor MS]\n"
-	                     "                      [--max-wait S] [--short MS] [--memory KB] [--now-or-later] [--recorded-under-load]\n");
+	                     "                      [--max-wait S] [--max-standstill S] [--short MS] [--memory KB] [--now-or-later]\n"
+	                     "                      [--recorded-under-load]\n"
+	                     "       bench_simulate --made-up poisson|bursts [--seed N] [...]\n");
 	return 2;
 }
 
@@ -74,11 +83,19 @@ bool ParseOptions(int argc, char **argv, Options *options)
 			options->express_floor_ms = std::atof(value);
 		else if (name == "--max-wait")
 			options->max_wait_s = std::atof(value);
+		else if (name == "--max-standstill")
+			options->max_standstill_s = std::atof(value);
 		else if (name == "--short")
 			options->short_ms = std::atof(value);
 		else if (name == "--memory")
 			options->memory_kb = std::atoll(value);
-		else if (name == "--loads") {
+		else if (name == "--seed")
+			options->seed = std::strtoull(value, nullptr, 10);
+		else if (name == "--made-up") {
+			if (std::strcmp(value, "poisson") != 0 && std::strcmp(value, "bursts") != 0)
+				return false;
+			options->made_up = value;
+		} else if (name == "--loads") {
 			options->loads.clear();
 			for (const char *at = value; *at != '\0'; at += *at == ',') {
 				char *end;
@@ -90,11 +107,14 @@ bool ParseOptions(int argc, char **argv, Options *options)
 		} else
 			return false;
 	}
-	return options->trace != nullptr && options->processors > 0 && options->fifo_slots > 0 && !options->loads.empty();
+	return (options->trace != nullptr) != (options->made_up != nullptr) && options->processors > 0 && options->fifo_slots > 0 &&
+		!options->loads.empty();
 }
 
 std::vector<wlm::TraceQuery> Load(const Options &options)
 {
+	if (options.made_up != nullptr)
+		return wlm::bench::MakeUp(std::strcmp(options.made_up, "bursts") == 0, options.seed);
 	std::ifstream file(options.trace, std::ios::binary);
 	if (!file) {
 		std::fprintf(stderr, "cannot read %s\n", options.trace);
@@ -155,26 +175,41 @@ void PrintPredictions(const std::vector<wlm::TraceQuery> &trace)
 		100 * known / static_cast<double>(trace.size()), q_error.p50, q_error.p90, known > 0 ? 100 * covered / known : 0);
 }
 
+/* Where predictions come from: the past of the simulation, and, to see what they cost, the whole trace (hindsight.hpp) or the truth. */
+enum class Known { kPast, kMeans, kMinutes, kTruth };
+
 struct Line {
 	const char *name;
 	wlm::Scheduler scheduler;
-	bool exact;                     /* predictions that are true */
+	Known known = Known::kPast;
 };
 
 constexpr Line kLines[] = {
-	{"FIFO", wlm::Scheduler::kFifo, false},
-	{"unlimited", wlm::Scheduler::kUnlimited, false},
-	{"pg_wlm", wlm::Scheduler::kWlm, false},
-	{"pg_wlm, exact predictions", wlm::Scheduler::kWlm, true},
-	{"shortest first", wlm::Scheduler::kShortestFirst, false},
-	{"clairvoyant", wlm::Scheduler::kClairvoyant, false},
+	{"FIFO", wlm::Scheduler::kFifo},
+	{"unlimited", wlm::Scheduler::kUnlimited},
+	{"pg_wlm", wlm::Scheduler::kWlm},
+	{"pg_wlm, means in hindsight", wlm::Scheduler::kWlm, Known::kMeans},
+	{"pg_wlm, five minutes in hindsight", wlm::Scheduler::kWlm, Known::kMinutes},
+	{"pg_wlm, exact predictions", wlm::Scheduler::kWlm, Known::kTruth},
+	{"shortest first", wlm::Scheduler::kShortestFirst},
+	{"clairvoyant", wlm::Scheduler::kClairvoyant},
 };
+
+void Tell(Known known, std::vector<wlm::TraceQuery> *trace)
+{
+	if (known == Known::kTruth) {
+		for (wlm::TraceQuery &query : *trace)
+			query.predicted_ms = query.predicted_upper_ms = std::max(1.0, query.work_ms);
+	} else if (known != Known::kPast)
+		wlm::bench::TellInHindsight(known == Known::kMinutes, trace);
+}
 
 wlm::SimulationResult Simulate(const Options &options, std::vector<wlm::TraceQuery> trace, const Line &line, double short_ms)
 {
 	wlm::PolicyConfig policy{};
 	policy.budget_kb = options.memory_kb > 0 ? options.memory_kb : int64_t{1} << 40;
 	policy.max_wait_ms = 1000 * options.max_wait_s;
+	policy.max_standstill_ms = 1000 * options.max_standstill_s;
 	policy.express_floor_ms = options.express_floor_ms;
 	policy.processors = std::max(1, static_cast<int>(options.processors));
 	policy.tune_express = true;
@@ -195,10 +230,7 @@ wlm::SimulationResult Simulate(const Options &options, std::vector<wlm::TraceQue
 	config.memory_kb = options.memory_kb;
 	config.short_ms = short_ms;
 	config.policy = &policy;
-	if (line.exact) {
-		for (wlm::TraceQuery &query : trace)
-			query.predicted_ms = query.predicted_upper_ms = std::max(1.0, query.work_ms);
-	}
+	Tell(line.known, &trace);
 
 	const int64_t count = static_cast<int64_t>(trace.size());
 	std::vector<uint64_t> learned(wlm::TraceLearner::BytesNeeded(count) / 8 + 1);

@@ -36,7 +36,8 @@ int history_days = 30;
 int history_rows = 100000;
 bool manage_maintenance = true;
 int max_queries = 0;
-int max_wait_ms = 300000;
+int max_standstill_ms = 300000;
+int max_wait_ms = 1800000;
 int max_work_mem_kb = 1024 * 1024;
 int memory_kb = -1;
 double min_cost = 1000;
@@ -206,6 +207,10 @@ void InitSettings()
 	DefineInt("wlm.max_queries", &setting::max_queries, 0, 100000, PGC_POSTMASTER, 0,
 	          "Statements that can be managed at the same time.",
 	          "Further ones run unmanaged and are counted. 0 takes twice the number of backends.");
+
+	DefineInt("wlm.max_standstill", &setting::max_standstill_ms, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
+	          "How long a queue may start nobody in turn before it lets in over the limits who waits longest.",
+	          "Then one after the other, of those who have waited for as long. 0 never does: only wlm.max_wait bounds waits.");
 
 	DefineInt("wlm.max_wait", &setting::max_wait_ms, 1, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS,
 	          "Longest time a statement waits in a queue before it is admitted over the limits.");

@@ -29,6 +29,7 @@ extern int guard_action;          /* GuardAction */
 extern int guard_limit_kb;        /* -1 = of host and cgroup */
 extern bool manage_maintenance;
 extern int max_queries;           /* 0 = from max_connections */
+extern int max_standstill_ms;     /* 0 = none */
 extern int max_wait_ms;
 extern int max_work_mem_kb;
 extern int memory_kb;             /* -1 = automatic */

@@ -116,6 +116,7 @@ void FillPolicyConfig(const Workload &workload, PolicyConfig *config)
 {
 	config->budget_kb = static_cast<int64_t>(static_cast<double>(BudgetKb()) * setting::oversubscription);
 	config->max_wait_ms = setting::max_wait_ms;
+	config->max_standstill_ms = setting::max_standstill_ms;
 	config->express_floor_ms = setting::express_floor_ms;
 	config->express_share = kExpressShare;
 	config->processors = static_cast<int32_t>(sysconf(_SC_NPROCESSORS_ONLN));

@@ -28,7 +28,7 @@ FROM (VALUES ('mode', 'off'), ('mode', 'auto'), ('bypass', 'on'), ('priority', '
 SELECT throws_ok($$SET ROLE wlm_test_user; SHOW wlm.trainer$$, '42501', NULL, 'a user cannot see which program is started');
 SELECT throws_matching(format('SET wlm.%s = %L', name, value), 'cannot be changed', name || ' is for the configuration file')
 FROM (VALUES ('memory', '1TB'), ('max_work_mem', '1TB'), ('min_cost', '1'), ('grant_quantile', '0.6'), ('oversubscription', '9'),
-	('database', 'x'), ('model_memory', '1MB'), ('history_rows', '2000'), ('max_wait', '1'), ('trainer', '/bin/sh'), ('train_interval', '1'),
+	('database', 'x'), ('model_memory', '1MB'), ('history_rows', '2000'), ('max_wait', '1'), ('max_standstill', '1'), ('trainer', '/bin/sh'), ('train_interval', '1'),
 	('train_statements', '60'), ('train_memory', '1GB'), ('train_timeout', '6')) v(name, value);
 SET ROLE wlm_test_user;
 SELECT lives_ok($$SET wlm.query_group = 'mine'$$, 'a user chooses his query group');

@@ -133,7 +133,9 @@ class Books {
 		}
 		const Book &book = At(handle);
 		const double waited = book.policy_waited + policy_now - book.policy_since;
-		Start(handle, !(tick && waited + 1 >= policy_->config().max_wait_ms));
+		const PolicyConfig &config = policy_->config();
+		const double most = config.max_standstill_ms > 0 ? std::min(config.max_wait_ms, config.max_standstill_ms) : config.max_wait_ms;
+		Start(handle, !(tick && waited + 1 >= most));
 		At(handle).unaware = true;
 	}
 

@@ -65,8 +65,10 @@ class World : protected Random {
 	{
 		PolicyConfig config = RandomConfig(false);
 		config.max_wait_ms = Chance(0.05) ? 0 : Chance(0.5) ? 200 + Skewed(30000) : 20000 + Skewed(300000);
-		if (patient)
+		if (patient) {
 			config.max_wait_ms = 1e9;
+			config.max_standstill_ms = 0;
+		}
 		if (Chance(0.2)) {      /* everything is guaranteed to somebody */
 			for (QueueLimits &limits : config.queues)
 				limits.memory_share = limits.slot_share = 1.0f / static_cast<float>(config.num_queues);

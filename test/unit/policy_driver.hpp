@@ -419,6 +419,9 @@ class Driver : private Random {
 		if (Chance(0.1))
 			saturation = Chance(0.5) ? -1 : std::numeric_limits<double>::quiet_NaN();
 		policy_->Tick(caller_ms_, Saturation::Cpu(saturation));
+		const int64_t let_in = shadow_.LetIn();
+		coverage_.let_in += static_cast<uint64_t>(let_in);
+		out_of_order_ += let_in;
 		shadow_.Evict();
 		shadow_.PoolMoved(saturation);
 	}

@@ -18,7 +18,7 @@
 namespace wlm::test {
 
 struct Coverage {
-	uint64_t events = 0, express = 0, queued = 0, forced = 0, timed_out = 0, full = 0, table_full = 0, evicted = 0,
+	uint64_t events = 0, express = 0, queued = 0, forced = 0, let_in = 0, timed_out = 0, full = 0, table_full = 0, evicted = 0,
 		configured = 0, jumps = 0, order_checks = 0, untaken_deaths = 0, over_budget = 0, passing = 0, maintenance = 0, grown = 0,
 		growth_refused = 0, stopped = 0, alone = 0, superusers = 0, pool_moves = 0, loans = 0, guarded = 0, moved = 0, paused = 0,
 		asked = 0, gave_way = 0, refused = 0, went_on = 0, later = 0, corrected = 0;
@@ -28,6 +28,7 @@ struct Coverage {
 	std::vector<std::pair<const char *, uint64_t>> Named() const
 	{
 		return {{"express", express}, {"queued", queued}, {"forced", forced}, {"timed out", timed_out}, {"refused", full},
+			{"let in to a queue that stands still", let_in},
 			{"table full", table_full}, {"evicted", evicted}, {"configured", configured}, {"clock jumps", jumps},
 			{"over budget", over_budget}, {"ended before they knew of their admission", untaken_deaths},
 			{"times a starved one went first", passing}, {"comparisons of order", order_checks}, {"maintenance", maintenance},
@@ -61,6 +62,7 @@ class Random {
 		config.preemption = Chance(0.6);
 		config.tune_express = Chance(0.5);
 		config.now_or_later = Chance(0.3);
+		config.max_standstill_ms = config.preemption || Chance(0.5) ? 0 : 100 + Skewed(30000);
 		config.num_queues = static_cast<int32_t>(1 + Below(6));
 		std::vector<int> names = {1, 2, 3, 4, 5, 6, 7, 8};
 		std::shuffle(names.begin(), names.end(), random_);

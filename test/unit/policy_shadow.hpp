@@ -110,6 +110,9 @@ class Shadow : public ShadowBooks {
 			Complain("started in order, but forced");
 		if (checked && view.forced && SlotFree(query) && MemoryFits(query, true) && !Stopped(query) && !Paused(query.queue))
 			Complain("forced although there was room");
+		if (in_order && checked && normal && !view.forced)
+			queue.started = now;
+		queue.stirred = now;
 		query.state = QueryState::kRunning;
 		query.run_since = now;
 		query.ran = 0;
@@ -369,6 +372,35 @@ class Shadow : public ShadowBooks {
 		}
 	}
 
+	/* After a tick: how many were let in because their queues stand still. Nobody while a queue moves, one at a time, the oldest wait. */
+	int64_t LetIn()
+	{
+		int64_t sum = 0;
+		for (int i = 0; i < config.num_queues; i++) {
+			ShadowQueue &queue = queues[i];
+			const uint64_t more = policy_->Counters(i).num_let_in - queue.let_in;
+			const double most = config.max_standstill_ms;
+			double longest = -1;
+			double sure = -1;   /* of those whose time is not up anyway */
+			for (const ShadowQuery &query : queries) {
+				if (query.state != QueryState::kQueued || query.queue != i)
+					continue;
+				longest = std::max(longest, Waited(query));
+				if (Waited(query) + 0.1 < config.max_wait_ms)
+					sure = std::max(sure, Waited(query));
+			}
+			if (more > 0 && (more > 1 || !(most > 0) || now - queue.started < most - 0.1 || now - queue.let_in_at < 0.01 * most - 0.1 ||
+							 longest < most - 0.1))
+				Complain("let in to a queue that moves");
+			if (more == 0 && most > 0 && sure > most + 0.1 && now - queue.stirred > most + 0.1)
+				Complain("nobody is let in to a queue that stands still");
+			queue.let_in += more;
+			queue.let_in_at = more > 0 ? now : queue.let_in_at;
+			sum += static_cast<int64_t>(more);
+		}
+		return sum;
+	}
+
 	/* Not a moment longer than max_wait once a tick has come. */
 	void CheckWaits()
 	{
@@ -443,6 +475,9 @@ class Shadow : public ShadowBooks {
 			queue.cancelled = old[i].cancelled;
 			queue.evicted = old[i].evicted;
 			queue.forced = old[i].forced;
+			queue.let_in = old[i].let_in;
+			queue.let_in_at = old[i].let_in_at;
+			queue.stirred = now;
 			queue.preempted = old[i].preempted;
 			queue.wasted = old[i].wasted;
 		}

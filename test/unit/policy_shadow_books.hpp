@@ -48,6 +48,10 @@ struct ShadowQueue {
 	int64_t slots_used = 0, waiting_slots = 0, running = 0, express = 0, returned = 0, queued = 0, reserved_kb = 0;
 	uint64_t executed = 0, timeouts = 0, rejected = 0, cancelled = 0, evicted = 0, forced = 0, preempted = 0;
 	double wasted = 0;
+	uint64_t let_in = 0;
+	double let_in_at = -1e300;
+	double started = -1e300;    /* the last start in turn that is certain */
+	double stirred = -1e300;    /* the last start of any kind, or a change of the queue itself */
 };
 
 class ShadowBooks {

@@ -230,6 +230,33 @@ TEST_F(SimulateTest, LowerPrioritiesGiveWayAndBeginAnew)
 	EXPECT_EQ(0, outcome.result.num_preempted);
 }
 
+TEST_F(SimulateTest, WhoWaitsBehindAStandstillIsLetIn)
+{
+	const std::vector<TraceQuery> trace = {Query(0, 10000), Query(10, 100)};
+	policy.max_standstill_ms = 2500;    /* seen by the worker's next second */
+	const Outcome outcome = Run(Scheduler::kWlm, trace);
+	ExpectTimes(outcome, {0, 2990}, {10100, 200});
+	EXPECT_EQ(1, outcome.result.num_forced);
+}
+
+/* Ten minutes of half as much again as the machine can do: those who are let in after a minute slow all others, so ever more are. */
+TEST_F(SimulateTest, UnderLoadItIsBetterToWaitThanToBeLetIn)
+{
+	policy.queues[0].max_slots = 0;
+	policy.processors = 4;
+	config.processors = 4;
+	const std::vector<TraceQuery> trace = RandomTrace(5, 6000, 4, 1.5);
+	policy.max_wait_ms = 60000;
+	const SimulationResult let_in = Run(Scheduler::kWlm, trace).result;
+	policy.max_wait_ms = 1800000;
+	policy.max_standstill_ms = 60000;
+	const SimulationResult waiting = Run(Scheduler::kWlm, trace).result;
+	EXPECT_GT(let_in.num_forced, 500);
+	EXPECT_EQ(0, waiting.num_forced);
+	EXPECT_LT(waiting.latency_ms.mean, 0.7 * let_in.latency_ms.mean);
+	EXPECT_LT(waiting.short_latency_ms.p95, let_in.short_latency_ms.p95);
+}
+
 TEST_F(SimulateTest, AutomaticSlotsFollowTheMachine)
 {
 	policy.queues[0].max_slots = 0;

@@ -84,6 +84,8 @@ void Policy::StartQueued(QueryHandle handle, bool over_limits, bool tell) noexce
 	bool forced = !SlotInTurn(handle);  /* in order, that is a critical one */
 	if (over_limits)
 		forced = !SlotFree(entry) || Paused(entry) || Stopped(entry) || !ShareFits(entry) || !BudgetFits(entry, Lane::kNormal, true);
+	else if (!forced)
+		queues_[entry.queue].started_ms = clock_ms_;
 	Dequeue(handle);
 	Start(handle, Lane::kNormal, forced);
 	if (tell) {

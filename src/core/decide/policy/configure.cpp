@@ -25,6 +25,7 @@ void Sanitize(PolicyConfig &config) noexcept
 {
 	config.budget_kb = std::clamp<int64_t>(config.budget_kb, 0, policy::kMaxMemoryKb);
 	config.max_wait_ms = config.max_wait_ms > 0 ? std::min(config.max_wait_ms, policy::kMaxStepMs) : 0;
+	config.max_standstill_ms = config.max_standstill_ms > 0 ? std::min(config.max_standstill_ms, policy::kMaxStepMs) : 0;
 	config.express_floor_ms = config.express_floor_ms > 0 ? std::min(config.express_floor_ms, policy::kMaxStepMs) : 0;
 	config.processors = std::clamp(config.processors, 1, policy::kMaxProcessors);
 	config.total_slots = std::clamp(config.total_slots, 0, policy::kMaxSlots);
@@ -111,6 +112,8 @@ Policy *Policy::Init(std::span<std::byte> memory, int32_t max_queries, const Pol
 	}
 	policy->config_.num_queues = 1;
 	for (QueueState &queue : policy->queues_) {
+		queue.started_ms = policy::kNever;
+		queue.let_in_ms = policy::kNever;
 		queue.claimant = kNoQuery;
 		for (EntryList &list : queue.waiting)
 			list = EntryList{kNoQuery, kNoQuery, 0};
@@ -153,6 +156,8 @@ void Policy::Adopt(const PolicyConfig &config) noexcept
 	/* Counters go with the name; of two queues that become one, the first gives them unless the place was taken. */
 	for (QueueState &queue : queues_) {
 		queue = QueueState{};
+		queue.started_ms = policy::kNever;
+		queue.let_in_ms = policy::kNever;
 		queue.claimant = kNoQuery;
 		for (EntryList &list : queue.waiting)
 			list = EntryList{kNoQuery, kNoQuery, 0};
@@ -164,6 +169,8 @@ void Policy::Adopt(const PolicyConfig &config) noexcept
 			continue;
 		QueueState &queue = queues_[target];
 		queue.counters = before[i].counters;
+		queue.started_ms = before[i].started_ms;
+		queue.let_in_ms = before[i].let_in_ms;
 		queue.counters.slots_used = 0;
 		queue.counters.num_running = 0;
 		queue.counters.num_express = 0;

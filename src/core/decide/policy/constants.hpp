@@ -32,6 +32,12 @@ inline constexpr int kMaxUnfit = 64;
 inline constexpr uint64_t kStrides[] = {32, 16, 8, 4, 2, 1};
 inline constexpr uint64_t kMaxLag = 32;             /* a level that had no slot does not save up more than this */
 
+/*
+ * Of max_standstill, between two that are let in to a queue that stands still: 3 s of 5 minutes. If they are what its running queries
+ * wait for, one of a hundred waiting ones comes in within as long again; if all that runs is merely long, not everybody comes at once.
+ */
+inline constexpr double kLetInPart = 0.01;
+
 /* Express lane: Db2's exceptions, and what may pass while a starved query waits for memory. */
 inline constexpr double kExpressQueryShare = 0.02;
 inline constexpr double kExpressBusyShare = 0.95;

@@ -61,6 +61,8 @@ const char *Policy::CheckFixed() const noexcept
 		return "the clock is not a number";
 	if (!(config_.max_wait_ms >= 0 && config_.max_wait_ms <= policy::kMaxStepMs))
 		return "the longest wait is out of range";
+	if (!(config_.max_standstill_ms >= 0 && config_.max_standstill_ms <= policy::kMaxStepMs))
+		return "the longest standstill is out of range";
 	if (config_.budget_kb != budget_kb_ || budget_kb_ < 0 || budget_kb_ > policy::kMaxMemoryKb)
 		return "the budget is not that of the configuration";
 	if (pressure_ > Pressure::kNoAdmission || unavailable_kb_ < 0 || unavailable_kb_ > policy::kMaxMemoryKb)

@@ -17,6 +17,7 @@
 #include "core/decide/policy/policy.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "core/decide/policy/later.hpp"
@@ -299,14 +300,45 @@ void Policy::Tick(double now_ms, const Saturation &saturation) noexcept
 	Advance(now_ms);
 	EvictOverrun();
 	MovePool(saturation);
-	for (QueryHandle handle = 0; num_queued_ > 0 && handle < max_queries_; handle++) {
-		const Entry &entry = entries()[handle];
-		if (entry.state == QueryState::kQueued &&
-			WaitedMs(entry) + policy::kClockSlackMs >= config_.max_wait_ms)
-			StartQueued(handle, true, true);
-	}
+	LetIn();
 	Dispatch();
 	LookForVictims();
+}
+
+/* Nobody started here in his turn for that long; whom a standstill lets in, he does not end it. */
+bool Policy::StandsStill(const QueueState &queue) const noexcept
+{
+	const double most = config_.max_standstill_ms;
+	return most > 0 && clock_ms_ - queue.started_ms + policy::kClockSlackMs >= most &&
+		clock_ms_ - queue.let_in_ms + policy::kClockSlackMs >= policy::kLetInPart * most;
+}
+
+/* Over the limits: everyone who has waited for max_wait, and of queues that stand still the one who has waited longest. */
+void Policy::LetIn() noexcept
+{
+	QueryHandle longest[kMaxQueues] = {};
+	uint64_t still = 0;     /* queues: those that stand still and have somebody who has waited long enough */
+
+	for (QueryHandle handle = 0; num_queued_ > 0 && handle < max_queries_; handle++) {
+		const Entry &entry = entries()[handle];
+		if (entry.state != QueryState::kQueued)
+			continue;
+		const double waited = WaitedMs(entry) + policy::kClockSlackMs;
+		if (waited >= config_.max_wait_ms)
+			StartQueued(handle, true, true);
+		else if (waited >= config_.max_standstill_ms && StandsStill(queues_[entry.queue])) {
+			const uint64_t bit = uint64_t{1} << entry.queue;
+			if ((still & bit) == 0 || WaitedMs(entries()[longest[entry.queue]]) < WaitedMs(entry))
+				longest[entry.queue] = handle;
+			still |= bit;
+		}
+	}
+	for (; still != 0; still &= still - 1) {
+		const int index = std::countr_zero(still);
+		StartQueued(longest[index], true, true);
+		queues_[index].let_in_ms = clock_ms_;
+		queues_[index].counters.num_let_in++;
+	}
 }
 
 }  // namespace wlm

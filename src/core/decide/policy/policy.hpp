@@ -19,7 +19,10 @@
  *
  * Rules, in the order in which they are applied (ALGORITHMS.md, section 6):
  *   - a query that may not wait, or whose deadline has come, is admitted at
- *     once; if there was no room it is counted as forced;
+ *     once; if there was no room it is counted as forced. So is, one after the
+ *     other, who waits in a queue that stands still (max_standstill_ms): under
+ *     load a queue moves and waits are long, behind what waits for the one who
+ *     waits nobody starts in his turn any more;
  *   - a predicted-short query takes the express lane: no slot, only memory;
  *   - otherwise it needs a slot of its queue and its reservation must fit;
  *   - waiting queries start by stride scheduling over priorities, within a
@@ -122,7 +125,8 @@ class Policy {
 	/*
 	 * About once a second: evicts express queries that overran the cut-off, moves the pool of slots
 	 * (additive increase while somebody waits for one and nothing is full, halved when something is over-full),
-	 * looks for queries that should give way, forces whom the caller forgot to call Deadline() for.
+	 * looks for queries that should give way, forces whom the caller forgot to call Deadline() for and, of each queue that stands
+	 * still, the one who waits longest.
 	 */
 	void Tick(double now_ms, const Saturation &saturation) noexcept;
 	/* Feeds the express lane's cut-off, and its correction. */
@@ -216,6 +220,8 @@ class Policy {
 		int64_t query_cap_kb;       /* most that one query may reserve */
 		int64_t withheld_kb;        /* its part of withheld_kb_ */
 		int64_t lendable_kb;        /* of that, what nobody who waits could use now: its part of lendable_kb_ */
+		double started_ms;          /* when somebody last started here in his turn, or kNever */
+		double let_in_ms;           /* when somebody was last let in because nobody does, or kNever */
 		int64_t waiting_slots;      /* sum of what its waiting queries want */
 		int32_t guaranteed_slots;   /* of the pool; 0 unless automatic, as the next two */
 		int32_t most_slots;         /* at least 1 and the guaranteed ones */
@@ -242,6 +248,8 @@ class Policy {
 	double Advance(double now_ms) noexcept;
 	double TimeoutMs(const Entry &entry) const noexcept; /* 0 = none */
 	void Release(QueryHandle handle) noexcept;
+	void LetIn() noexcept;
+	bool StandsStill(const QueueState &queue) const noexcept;
 	Decision Admitted(QueryHandle handle) const noexcept;
 	/* configure.cpp */
 	void Adopt(const PolicyConfig &config) noexcept;

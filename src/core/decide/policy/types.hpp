@@ -98,6 +98,7 @@ struct QueueLimits {
 struct PolicyConfig {
 	int64_t budget_kb;          /* already times oversubscription */
 	double max_wait_ms;         /* after this a waiting query is forced */
+	double max_standstill_ms;   /* after this also one whose queue started nobody in his turn for so long; 0 = none */
 	double express_floor_ms;    /* least cut-off of the express lane; negative = no lane */
 	double express_share;       /* part of the budget that only the express lane may use, 0..0.5 */
 	int32_t processors;
@@ -188,6 +189,7 @@ struct QueueCounters {
 	int64_t reserved_kb;
 	uint64_t num_executed;
 	uint64_t num_forced;
+	uint64_t num_let_in;        /* because the queue stood still; in num_forced too, but for those for whom there was room */
 	uint64_t num_timeouts;
 	uint64_t num_rejected;
 	uint64_t num_cancelled;

@@ -72,6 +72,8 @@ constexpr Option kQueueOptions[] = {
 constexpr Option kSettings[] = {
 	{"express_floor", Kind::kInteger, -1, 2147483647.0, false, 0, "milliseconds; -1 closes the lane",
 	 [](WhatIf *w, int, double v) { w->policy.express_floor_ms = v; }},
+	{"max_standstill", Kind::kInteger, 0, 2147483647.0, false, 0, "milliseconds; 0 is none",
+	 [](WhatIf *w, int, double v) { w->policy.max_standstill_ms = v; }},
 	{"max_wait", Kind::kInteger, 1, 2147483647.0, false, 0, "milliseconds",
 	 [](WhatIf *w, int, double v) { w->policy.max_wait_ms = v; }},
 	{"not_restartable", Kind::kReal, 0, 1, false, 0, "a part from 0 to 1",
