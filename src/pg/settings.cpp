@@ -110,6 +110,15 @@ bool CheckMemory(int *value, void **, GucSource)
 	return false;
 }
 
+/* A number of GB without its unit would stop all admissions: no server runs in so little. */
+bool CheckGuardLimit(int *value, void **, GucSource)
+{
+	if (*value <= 0 || *value >= 16384)
+		return true;
+	GUC_check_errdetail("wlm.guard_limit must be -1 (automatic), 0 (off) or at least 16 MB.");
+	return false;
+}
+
 /* The variable's value is the default, which stands above and nowhere else. `brief` and `detail` are for pg_settings. */
 void DefineBool(const char *name, bool *variable, GucContext context, const char *brief, const char *detail = nullptr,
                 GucBoolAssignHook assign = nullptr)
@@ -193,7 +202,8 @@ void InitSettings()
 
 	DefineInt("wlm.guard_limit", &setting::guard_limit_kb, -1, INT_MAX, PGC_SIGHUP, GUC_UNIT_KB,
 	          "Real memory that the memory guard protects.",
-	          "-1 takes that of the host and of the server's cgroup, 0 turns the guard off.");
+	          "-1 takes that of the host and of the server's cgroup, 0 turns the guard off.",
+	          CheckGuardLimit);
 
 	DefineInt("wlm.history_days", &setting::history_days, 1, 3650, PGC_SIGHUP, 0,
 	          "Days for which observations are kept in wlm.history.");

@@ -100,6 +100,10 @@ eventually($admin, q{SELECT priority FROM wlm.queue_state WHERE queue = 'three'}
 settled($admin, 'nothing is left of names');
 
 # Less memory than one statement wants
+for my $value ('wlm.memory = 8', 'wlm.guard_limit = 24')
+{
+	is($admin->query("ALTER SYSTEM SET $value")->{sqlstate}, '22023', "$value: GB without their unit");
+}
 $admin->do($_) for (q{ALTER SYSTEM SET wlm.memory = '100kB'}, 'SELECT pg_reload_conf()');
 eventually($admin, 'SELECT budget_kb FROM wlm.status()', 100, 'a budget smaller than a grant');
 $_->send('SELECT count(*) FROM (SELECT costly(a.id) FROM numbers a, numbers b ORDER BY a.id + b.id) s') for @sessions[0 .. 3];
