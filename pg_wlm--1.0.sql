@@ -1641,3 +1641,20 @@ GRANT EXECUTE ON FUNCTION wlm.change_queue_state(text, name, text), wlm.pause_qu
 
 -- Fires the trigger: from this commit on the empty configuration of the new extension is in force.
 DELETE FROM wlm.queue WHERE false;
+
+-- What is missing for all of this to be of use: CREATE EXTENSION shows WARNINGs, but no NOTICEs.
+DO $$
+DECLARE
+	it record;
+BEGIN
+	SELECT loaded, database INTO it FROM wlm.status();
+	IF NOT it.loaded THEN
+		RAISE WARNING 'pg_wlm is not loaded' USING
+			HINT = 'Add pg_wlm to shared_preload_libraries and restart the server.';
+	ELSIF it.database IS DISTINCT FROM current_database() THEN
+		RAISE WARNING 'the workload manager keeps its tables in database "%"', it.database USING
+			DETAIL = format('wlm.database names it. Tables of database "%s" are not used.', current_database()),
+			HINT = 'Queues, rules and history are there. To have them here, change wlm.database and restart the server.';
+	END IF;
+END
+$$;

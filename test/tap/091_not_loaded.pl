@@ -23,7 +23,9 @@ sub refuses
 	like($err, qr/HINT/, "$name: says what to do");
 }
 
-$node->safe_psql('postgres', 'CREATE EXTENSION pg_wlm');
+($status, $out, $err) = $node->psql('postgres', 'CREATE EXTENSION pg_wlm');
+is($status, 0, 'CREATE EXTENSION');
+like($err, qr/^[^\n]*WARNING:  pg_wlm is not loaded\nHINT:  Add pg_wlm to shared_preload_libraries/, 'which says what is missing');
 is($node->safe_psql('postgres', 'SELECT loaded, mode IS NULL, num_errors IS NULL FROM wlm.status()'),
 	'f|t|t', 'status() answers');
 is($node->safe_psql('postgres', 'SELECT wlm.version() IS NOT NULL'), 't', 'version() answers');

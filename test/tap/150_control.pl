@@ -287,7 +287,8 @@ make_queue('other', max_slots => 1);
 	$worker->send('SELECT costly(x) FROM single');
 	await_state($admin, $worker, 'queued');
 	is($operator->value("SELECT wlm.change_query_priority($worker->{pid}, 'high')"), 't', 'he may change what others wait with');
-	$node->safe_psql('elsewhere', 'CREATE EXTENSION pg_wlm');
+	my (undef, undef, $warning) = $node->psql('elsewhere', 'CREATE EXTENSION pg_wlm');
+	like($warning, qr/WARNING:  the workload manager keeps its tables in database "postgres"/, 'CREATE EXTENSION elsewhere says where the tables are');
 	is($node->safe_psql('elsewhere', "SELECT wlm.change_query_priority($worker->{pid}, 'lowest'), wlm.move_query($worker->{pid}, 'other')"), 't|t',
 		'also from another database');
 	my ($status, $out, $err) = $node->psql('elsewhere', q{SELECT wlm.pause_queue('one')});
