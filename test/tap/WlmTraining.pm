@@ -23,7 +23,7 @@ sub training_node
 	$node->init;
 	$node->append_conf('postgresql.conf', join("\n", "shared_preload_libraries = 'pg_wlm'", 'wlm.min_cost = 10',
 		'wlm.flush_interval = 1', 'wlm.train_timeout = 30', 'wlm.train_memory = 256MB', 'max_parallel_workers_per_gather = 0',
-		'jit = off', @settings, ''));
+		'jit = off', 'autovacuum = off', @settings, ''));
 	$node->start;
 	$node->safe_psql('postgres', q{
 		CREATE EXTENSION pg_wlm;

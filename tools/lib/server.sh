@@ -14,12 +14,16 @@
 WLM_STAGE=${WLM_STAGE:-}
 WLM_SERVER_WRAPPER=()
 
-# wlm_stage_settings: the lines of postgresql.conf that make a server see the stage (Debian's
-# extension_destdir for control and script files, dynamic_library_path for the preloaded library,
-# wlm.trainer for the program that it starts).
+# wlm_stage_settings: the lines of postgresql.conf that make a server see the stage (extension_control_path,
+# before 18 Debian's extension_destdir, for control and script files, dynamic_library_path for the preloaded
+# library, wlm.trainer for the program that it starts).
 wlm_stage_settings() {
 	if [ -n "$WLM_STAGE" ]; then
-		printf "extension_destdir = '%s'\n" "$WLM_STAGE"
+		if [ "$WLM_PG_VERSION" -ge 18 ]; then
+			printf "extension_control_path = '%s:\$system'\n" "$WLM_STAGE$("$WLM_PG_CONFIG" --sharedir)"
+		else
+			printf "extension_destdir = '%s'\n" "$WLM_STAGE"
+		fi
 		printf "dynamic_library_path = '%s:\$libdir'\n" "$WLM_STAGE$("$WLM_PG_CONFIG" --pkglibdir)"
 		printf "wlm.trainer = '%s'\n" "$WLM_STAGE$("$WLM_PG_CONFIG" --bindir)/pg_wlm_trainer"
 	fi

@@ -198,7 +198,9 @@ wlm_stage_tap() {
 	shopt -u nullglob
 	if [ ${#files[@]} -gt 0 ]; then
 		[ "$(id -u)" -ne 0 ] || runner=(runuser -u postgres --)
-		wlm_run 1200 env -C "$copy" "${runner[@]}" env HOME="$copy/work" TESTDIR="$copy/work" PGPORT=65432 \
+		# TESTDIR up to 15, the two others from 16 on
+		wlm_run 2400 env -C "$copy" "${runner[@]}" env HOME="$copy/work" TESTDIR="$copy/work" \
+			TESTDATADIR="$copy/work/tmp_check" TESTLOGDIR="$copy/work/tmp_check/log" PGPORT=65432 \
 			PATH="$(wlm_bindir):$PATH" PERL5LIB="$perl/perl${PERL5LIB:+:$PERL5LIB}" \
 			PG_REGRESS="$perl/regress/pg_regress" TEMP_CONFIG="$WLM_TMP/tap.conf" PG_TEST_TIMEOUT_DEFAULT=180 \
 			prove -v --timer "${files[@]#"$copy"/}" >"$log" 2>&1 || status=$?

@@ -64,6 +64,16 @@ ManagedQuery *FindQuery(const QueryDesc *query_desc)
 	return nullptr;
 }
 
+ManagedQuery *FindQueryOf(const PlannedStmt *statement)
+{
+	dlist_node *const end = &active_queries.head;
+
+	for (dlist_node *node = end->next; node != end; node = node->next)
+		if (QueryOf(node)->query_desc->plannedstmt == statement)
+			return QueryOf(node);
+	return nullptr;
+}
+
 ManagedQuery *TakeQuery()
 {
 	if (dlist_is_empty(&free_queries))

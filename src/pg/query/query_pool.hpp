@@ -22,6 +22,7 @@ int NumManagedQueries();
 
 /* Null if it is not managed. PostgreSQL has no place for extensions in a QueryDesc. */
 ManagedQuery *FindQuery(const QueryDesc *query_desc);
+ManagedQuery *FindQueryOf(const PlannedStmt *statement); /* the latest that runs it */
 
 /* An object whose contents are those of whoever had it last, or zeros. To be enlisted or put back. */
 ManagedQuery *TakeQuery();

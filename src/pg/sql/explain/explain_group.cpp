@@ -18,7 +18,9 @@ extern "C" {
 }
 
 #include "pg/guard.hpp"
+#include "pg/observe/observe.hpp"
 #include "pg/query/managed_query.hpp"
+#include "pg/query/query_pool.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/sql/explain/explain_parts.hpp"
@@ -55,6 +57,13 @@ void ExplainIfManaged(ExplainState *es, PlannedStmt *statement, const ExplainedR
 	if (forecast->managed)
 		ExplainForecast(es, *forecast, run);
 	MemoryContextDelete(scratch);
+}
+
+void KeepRun(const ManagedQuery &query, ExplainedRun *run)
+{
+	run->seen = true;
+	run->grant = query.grant;
+	memcpy(static_cast<void *>(&run->experience), &query.experience, query.experience.BytesUsed());
 }
 
 #if PG_VERSION_NUM < 180000
@@ -171,7 +180,8 @@ PlannedStmt *PlanAndExplain(Query *query, int cursor_options, IntoClause *into, 
 void ExplainOneQueryHook(Query *query, int cursor_options, IntoClause *into, ExplainState *es,
                          const char *query_string, ParamListInfo params, QueryEnvironment *environment)
 {
-	ExplainedRun *run = es->analyze ? static_cast<ExplainedRun *>(palloc0(sizeof(ExplainedRun))) : nullptr;
+	const bool keeps_run = PG_VERSION_NUM < 180000 && es->analyze;
+	ExplainedRun *run = keeps_run ? static_cast<ExplainedRun *>(palloc0(sizeof(ExplainedRun))) : nullptr;
 	PlannedStmt *statement;
 
 	if (previous_explain == nullptr) {
@@ -203,12 +213,26 @@ void GuardedExplain(Query *query, int cursor_options, IntoClause *into, ExplainS
 
 explain_per_plan_hook_type previous_per_plan = nullptr;
 
+/* ExecutorEnd is still to come here; the plan has run, and its state is there to be looked at. Also of EXPLAIN EXECUTE. */
+const ExplainedRun *LookAtRun(const PlannedStmt *statement)
+{
+	ManagedQuery *query = FindQueryOf(statement);
+
+	if (query == nullptr)
+		return nullptr;
+	if (!query->was_restartable)
+		ObserveLeader(query);
+	ExplainedRun *run = static_cast<ExplainedRun *>(palloc0(sizeof(ExplainedRun)));
+	KeepRun(*query, run);
+	return run;
+}
+
 void ExplainPerPlan(PlannedStmt *statement, IntoClause *into, ExplainState *es, const char *query_string,
                     ParamListInfo params, QueryEnvironment *environment)
 {
 	if (previous_per_plan != nullptr)
 		previous_per_plan(statement, into, es, query_string, params, environment);
-	Guarded<void>([=] { ExplainIfManaged(es, statement, nullptr); });
+	Guarded<void>([=] { ExplainIfManaged(es, statement, es->analyze ? LookAtRun(statement) : nullptr); });
 }
 
 #endif
@@ -225,11 +249,8 @@ void ExplainForecast(ExplainState *es, const StatementForecast &statement, const
 
 void NoteExplainedRun(const ManagedQuery &query)
 {
-	if (query.query_desc->plannedstmt != explained_statement)
-		return;
-	explained_run->seen = true;
-	explained_run->grant = query.grant;
-	memcpy(static_cast<void *>(&explained_run->experience), &query.experience, query.experience.BytesUsed());
+	if (query.query_desc->plannedstmt == explained_statement)
+		KeepRun(query, explained_run);
 }
 
 void InitExplain()

@@ -35,7 +35,7 @@ void ExplainForecast(ExplainState *es, const StatementForecast &statement, const
 
 /* The statement that EXPLAIN is about to show or run, and where to put what is seen of it; null outside of it. */
 extern PlannedStmt *explained_statement;
-extern ExplainedRun *explained_run;
+extern ExplainedRun *explained_run; /* from 18 on always null: the hook finds the query while it is there */
 
 /* ExecutorEnd, while there is an explained_run: keeps what is to be shown if it is that statement's. */
 struct ManagedQuery;
