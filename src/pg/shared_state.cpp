@@ -146,6 +146,7 @@ void CreateState(char *memory, const Layout &layout)
 	pg_atomic_init_u32(&shared->model_resets, 0);
 	pg_atomic_init_u32(&shared->flush_requested, 0);
 	pg_atomic_init_u32(&shared->flush_done, 0);
+	pg_atomic_init_u32(&shared->rules_news, 0);
 	pg_atomic_init_u32(&shared->saturation_permille, 0);
 	pg_atomic_init_u32(&shared->priorities_seen, 0);
 	for (float &reading : shared->saturation.of)

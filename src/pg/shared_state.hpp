@@ -199,6 +199,7 @@ struct SharedState {
 	pg_atomic_uint32 model_resets;        /* wlm.reset() of models: what is being trained is of the past then */
 	pg_atomic_uint32 flush_requested;
 	pg_atomic_uint32 flush_done;          /* all that was in the ring at flush_requested is stored or given up */
+	pg_atomic_uint32 rules_news;          /* grows whenever a rule fires; never set back, unlike the counter: the launcher goes by it */
 	pg_atomic_uint32 saturation_permille; /* the launcher's last reading of the fullest resource */
 
 	pg_atomic_uint32 priorities_seen;     /* bit = Priority of a statement that was managed since the server started */

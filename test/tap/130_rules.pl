@@ -313,6 +313,14 @@ is(recorded($user), 'long abort true', 'and is recorded');
 # wlm.history_rows bounds the table; reset() empties it.
 $admin->do(q{SELECT wlm.reset('history')});
 is($admin->value('SELECT count(*) FROM wlm.rule_action'), 0, 'reset() empties wlm.rule_action');
+
+# reset() sets all counters of status() back; what fires next is acted on all the same.
+cmp_ok($admin->value('SELECT least(num_stopped, num_rules_fired) FROM wlm.status()'), '>', 0, 'something was counted');
+$admin->do('SELECT wlm.reset()');
+is($admin->value(q{SELECT num_stopped || ' ' || num_preempted || ' ' || num_rules_fired FROM wlm.status()}), '0 0 0', 'and is forgotten');
+rules([ 'first', 'query_execution_time > 100', 'log' ]);
+$user->query(idle(1.5));
+is(recorded($user), 'first log true', 'the first rule after that is recorded');
 settled($admin, 'nothing is left behind at the end');
 
 $node->stop;

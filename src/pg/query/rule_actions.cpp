@@ -133,12 +133,12 @@ void RecordRulesLocked(ManagedQuery *query, bool record)
 
 void ActOnRules()
 {
-	static uint64 seen = 0; /* of the launcher */
-	const uint64 fired = pg_atomic_read_u64(&shared->counters.rules_fired);
+	static uint32 seen = 0; /* of the launcher */
+	const uint32 news = pg_atomic_read_u32(&shared->rules_news);
 
-	if (fired == seen)
+	if (news == seen)
 		return;
-	seen = fired;
+	seen = news;
 	pg_read_barrier();
 	const bool record = !RecoveryInProgress();
 	const double now_ms = NowMs();

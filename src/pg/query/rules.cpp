@@ -72,6 +72,7 @@ void Fire(ManagedQuery *query, uint32 bits, const RuleMetrics &metrics)
 	pg_write_barrier();
 	pg_atomic_fetch_or_u32(&slot.rules_fired, bits);
 	pg_atomic_fetch_add_u64(&shared->counters.rules_fired, std::popcount(bits));
+	pg_atomic_fetch_add_u32(&shared->rules_news, 1);
 }
 
 /* False if somebody has asked already. */

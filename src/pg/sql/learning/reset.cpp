@@ -52,7 +52,8 @@ void ResetCounters()
 
 	for (pg_atomic_uint64 *counter :
 	     {&counters.managed, &counters.errors, &counters.unmanaged_full, &counters.no_opinion, &counters.experiences,
-	      &counters.experiences_lost, &counters.lock_forced, &counters.slots_taken_back})
+	      &counters.experiences_lost, &counters.lock_forced, &counters.slots_taken_back, &counters.stopped, &counters.preempted,
+	      &counters.rules_fired})
 		pg_atomic_write_u64(counter, 0);
 }
 
