@@ -1,7 +1,8 @@
 # 014_w12_loopback.pl
 #
 # HAZARDS W12: one client through two connections. The outer statement has the slot and waits for
-# an inner one that waits for a slot; no lock graph shows it. Bounded waiting is the only cure.
+# an inner one that waits for a slot; no lock graph shows it. Bounded waiting is the only cure: by
+# max_wait, or sooner, where nobody starts any more, by max_standstill.
 use strict;
 use warnings;
 use FindBin;
@@ -40,7 +41,7 @@ sub check
 
 SKIP:
 {
-	skip 'dblink is not installed', 14 unless $admin->value(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'dblink'});
+	skip 'dblink is not installed', 20 unless $admin->value(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'dblink'});
 	$admin->do('CREATE EXTENSION dblink');
 	$admin->do(qq{CREATE FUNCTION far() RETURNS bigint LANGUAGE plpgsql COST 10000000 AS \$\$
 		BEGIN
@@ -61,6 +62,13 @@ SKIP:
 	note($admin->value('SELECT num_preempted FROM wlm.status()') . ' times given way');
 	$client->do('RESET wlm.priority');
 	$admin->do($_) for ('ALTER SYSTEM RESET wlm.preemption', 'SELECT pg_reload_conf()');
+
+	# Where nobody starts any more it need not last until max_wait.
+	$admin->do($_) for (q{ALTER SYSTEM SET wlm.max_wait = '1h'}, q{ALTER SYSTEM SET wlm.max_standstill = '1s'}, 'SELECT pg_reload_conf()');
+	eventually(session($node), 'SHOW wlm.max_standstill', '1s', 'a queue that stands still lets in');
+	check('dblink behind a standstill', 'SELECT far() FROM single');
+	$admin->do($_) for ('ALTER SYSTEM RESET wlm.max_wait', 'ALTER SYSTEM RESET wlm.max_standstill', 'SELECT pg_reload_conf()');
+	eventually(session($node), 'SHOW wlm.max_wait', '700ms', 'max_wait is short again');
 }
 
 SKIP:
