@@ -15,7 +15,6 @@
 extern "C" {
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
-#include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 }
@@ -28,6 +27,7 @@ extern "C" {
 #include "pg/history/stored_experience.hpp"
 #include "pg/learning/replay.hpp"
 #include "pg/learning/trainer_process.hpp"
+#include "pg/learning/training_state.hpp"
 #include "pg/models/model_table.hpp"
 #include "pg/models/published_models.hpp"
 #include "pg/settings.hpp"
@@ -47,8 +47,6 @@ constexpr Size kMostPoolBytes = 64 * 1024 * 1024;
 constexpr Size kMostOutput = 64 * 1024 * 1024;
 constexpr int64 kReplayedForNeighbours = 20000;
 
-bool exit_callback_registered = false;
-
 }  // namespace
 
 struct Training {
@@ -66,56 +64,6 @@ struct Training {
 };
 
 namespace {
-
-void SetPhase(const char *phase, double progress, double loss)
-{
-	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
-	strlcpy(shared->training.phase, phase, sizeof shared->training.phase);
-	shared->training.progress = static_cast<float>(progress);
-	shared->training.loss = static_cast<float>(loss);
-	LWLockRelease(shared->state_lock);
-}
-
-void NoteTrainingEnd(const char *problem)
-{
-	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
-	TrainingState &state = shared->training;
-	state.running = false;
-	state.finished_at = GetCurrentTimestamp();
-	state.progress = 1;
-	strlcpy(state.phase, problem[0] == '\0' ? "done" : "failed", sizeof state.phase);
-	strlcpy(state.problem, problem, sizeof state.problem);
-	LWLockRelease(shared->state_lock);
-}
-
-void NoteExit(int, Datum)
-{
-	if (shared->training.running && shared->training.pid == MyProcPid)
-		NoteTrainingEnd("the process that trained has ended");
-}
-
-/* False if another process is at it. */
-bool NoteTrainingStart(const char *reason)
-{
-	LWLockAcquire(shared->state_lock, LW_EXCLUSIVE);
-	TrainingState &state = shared->training;
-	const bool free = !state.running;
-	if (free) {
-		memset(&state, 0, sizeof state);
-		state.running = true;
-		state.pid = MyProcPid;
-		state.started_at = GetCurrentTimestamp();
-		state.loss = std::nanf("");
-		strlcpy(state.reason, reason, sizeof state.reason);
-		strlcpy(state.phase, "collecting samples", sizeof state.phase);
-	}
-	LWLockRelease(shared->state_lock);
-	if (free && !exit_callback_registered) {
-		before_shmem_exit(NoteExit, Datum{0});
-		exit_callback_registered = true;
-	}
-	return free;
-}
 
 void CollectOne(void *context, Experience &experience, const PlanGraph *graph)
 {
@@ -152,7 +100,7 @@ void NoteProgress(void *, const char *expert, double done, double loss)
 	char phase[sizeof shared->training.phase];
 
 	snprintf(phase, sizeof phase, "training %s", expert);
-	SetPhase(phase, std::clamp(done, 0.0, 1.0), loss);
+	NoteTrainingPhase(phase, std::clamp(done, 0.0, 1.0), loss);
 }
 
 /* The blob of `which` among the trainer's output; no data if it is not there. */
@@ -365,7 +313,7 @@ void TrainModels(Training *training)
 	request.chunk = ChunkOf;
 	request.progress = NoteProgress;
 	request.context = training;
-	SetPhase("starting the trainer", 0, std::nan(""));
+	NoteTrainingPhase("starting the trainer", 0, std::nan(""));
 	RunTrainer(request, &training->output);
 	MemoryContextSwitchTo(outer);
 }
@@ -374,7 +322,7 @@ void ConcludeTraining(Training *training, void (*put_row)(void *context), void *
 {
 	const char *problem = nullptr; /* an expert's own reason says more than the trainer's exit status */
 
-	SetPhase("judging", 0, std::nan(""));
+	NoteTrainingPhase("judging", 0, std::nan(""));
 	for (int which = 0; which < kNumModels; which++) {
 		if (!training->wanted[which])
 			continue;
@@ -389,17 +337,6 @@ void ConcludeTraining(Training *training, void (*put_row)(void *context), void *
 	shared->drifted = false;
 	LWLockRelease(shared->learn_lock);
 	NoteTrainingEnd(problem != nullptr ? problem : training->output.error);
-}
-
-void NoteTrainingFailure()
-{
-	if (!shared->training.running || shared->training.pid != MyProcPid)
-		return;
-	const MemoryContext outer = MemoryContextSwitchTo(TopMemoryContext);
-	ErrorData *error = CopyErrorData();
-	NoteTrainingEnd(error->message != nullptr ? error->message : "unknown error");
-	FreeErrorData(error);
-	MemoryContextSwitchTo(outer);
 }
 
 }  // namespace wlm

@@ -43,7 +43,4 @@ void ConcludeTraining(Training *training, void (*put_row)(void *context), void *
  */
 void PublishNeighboursOf(const ModelBytes &graph);
 
-/* In a PG_CATCH() around them: says in wlm.training() that this process's training ended by the current ERROR. */
-void NoteTrainingFailure();
-
 }  // namespace wlm

@@ -30,6 +30,7 @@ extern "C" {
 #include "pg/history/history.hpp"
 #include "pg/learning/replay.hpp"
 #include "pg/learning/training.hpp"
+#include "pg/learning/training_state.hpp"
 #include "pg/models/model_table.hpp"
 #include "pg/settings.hpp"
 #include "pg/shared_state.hpp"

@@ -23,6 +23,7 @@ extern "C" {
 }
 
 #include "pg/learning/training.hpp"
+#include "pg/learning/training_state.hpp"
 #include "pg/models/model_table.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/sql/learning/models.hpp"
