@@ -5,6 +5,7 @@
  * and /sys: both versions, nested limits, files that are missing, stalls.
  */
 #include "pg/machine/machine_memory.hpp"
+#include "pg/machine/small_files.hpp"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>

@@ -20,7 +20,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "pg/machine/memory_groups.hpp"
+#include "pg/machine/small_files.hpp"
 
 namespace wlm {
 
@@ -102,17 +102,10 @@ bool HasController(const char *list, const char *name) noexcept
 	return false;
 }
 
-/* A line of /proc/self/cgroup is id:controllers:path; version 2 has no controllers. In a container the path may be the host's. */
-void AddGroup(LoadGroups *groups, double *lowest, const char *root, char *line) noexcept
+void AddGroup(LoadGroups *groups, double *lowest, const char *root, const char *controllers, const char *path) noexcept
 {
 	char mount[kLoadPathLength], probe[kLoadPathLength + 64];
-	char *controllers = std::strchr(line, ':');
-	char *path = controllers != nullptr ? std::strchr(controllers + 1, ':') : nullptr;
 
-	if (path == nullptr)
-		return;
-	*path++ = '\0';
-	controllers++;
 	if (controllers[0] == '\0') {
 		for (const char *where : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
 			std::snprintf(mount, sizeof mount, "%s%s", root, where);
@@ -248,20 +241,13 @@ double ParseCpuMax(const char *text) noexcept
 
 void FindLoadGroups(LoadGroups *groups, const char *root) noexcept
 {
-	char path[kLoadPathLength], text[8192];
+	OwnGroups own(root);
+	const char *controllers, *path;
 	double lowest = kUnknown;
 
 	std::memset(groups, 0, sizeof *groups);
-	std::snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
-	if (ReadSmallFile(path, text, sizeof text) <= 0)
-		return;
-	for (char *line = text; *line != '\0';) {
-		char *end = line + std::strcspn(line, "\n");
-		char *next = *end == '\0' ? end : end + 1;
-		*end = '\0';
-		AddGroup(groups, &lowest, root, line);
-		line = next;
-	}
+	while (own.Next(&controllers, &path))
+		AddGroup(groups, &lowest, root, controllers, path);
 	FindUsage(groups);
 }
 

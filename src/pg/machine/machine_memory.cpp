@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "pg/machine/small_files.hpp"
+
 namespace wlm {
 
 namespace {

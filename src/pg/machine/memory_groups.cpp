@@ -8,14 +8,14 @@
  */
 #include "pg/machine/memory_groups.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#include "pg/machine/small_files.hpp"
 
 namespace wlm {
 
@@ -59,16 +59,8 @@ void AddPath(MemoryGroups *found, bool version_2, const char *root, const char *
 	}
 }
 
-/* A line is id:controllers:path; version 2 has id 0 and no controllers. */
-void AddLine(MemoryGroups *found, const char *root, char *line) noexcept
+void AddGroup(MemoryGroups *found, const char *root, const char *controllers, const char *group) noexcept
 {
-	char *controllers = std::strchr(line, ':');
-	char *group = controllers != nullptr ? std::strchr(controllers + 1, ':') : nullptr;
-
-	if (group == nullptr)
-		return;
-	*group++ = '\0';
-	controllers++;
 	if (controllers[0] == '\0') {
 		AddPath(found, true, root, "/sys/fs/cgroup", group);
 		AddPath(found, true, root, "/sys/fs/cgroup/unified", group);
@@ -83,55 +75,14 @@ void AddLine(MemoryGroups *found, const char *root, char *line) noexcept
 
 }  // namespace
 
-int ReadSmallFile(const char *path, char *buffer, size_t size) noexcept
-{
-	const int file = open(path, O_RDONLY | O_CLOEXEC);
-	size_t length = 0;
-
-	if (file < 0)
-		return -1;
-	while (length < size - 1) {
-		const ssize_t bytes = read(file, buffer + length, size - 1 - length);
-		if (bytes < 0 && errno == EINTR)
-			continue;
-		if (bytes <= 0)
-			break;
-		length += static_cast<size_t>(bytes);
-	}
-	close(file);
-	buffer[length] = '\0';
-	return static_cast<int>(length);
-}
-
-int64_t NumberOfLine(const char *text, const char *key) noexcept
-{
-	const size_t length = std::strlen(key);
-
-	for (const char *line = text; line != nullptr && *line != '\0';) {
-		if (std::strncmp(line, key, length) == 0 && (line[length] == ' ' || line[length] == ':'))
-			return std::strtoll(line + length + 1, nullptr, 10);
-		line = std::strchr(line, '\n');
-		if (line != nullptr)
-			line++;
-	}
-	return -1;
-}
-
 void FindMemoryGroups(MemoryGroups *found, const char *root) noexcept
 {
-	char path[kGroupPathLength], text[kFileBytes];
+	OwnGroups own(root);
+	const char *controllers, *path;
 
 	found->count = 0;
-	std::snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
-	if (ReadSmallFile(path, text, sizeof text) <= 0)
-		return;
-	for (char *line = text; *line != '\0';) {
-		char *end = line + std::strcspn(line, "\n");
-		char *next = *end == '\0' ? end : end + 1;
-		*end = '\0';
-		AddLine(found, root, line);
-		line = next;
-	}
+	while (own.Next(&controllers, &path))
+		AddGroup(found, root, controllers, path);
 }
 
 int64_t GroupLimitKb(const MemoryGroup &group) noexcept

@@ -2,8 +2,7 @@
  * memory_groups.hpp
  *
  * The control groups (cgroups, version 1 or 2) that limit this process's memory: its own
- * and those above it. Small files of /proc and /sys are read without
- * allocation. Where they are missing or hidden the answer is that nothing is known.
+ * and those above it. Where they are hidden the answer is that nothing is known. No allocation.
  */
 #pragma once
 
@@ -24,12 +23,6 @@ struct MemoryGroups {
 	int count;
 	MemoryGroup groups[kMaxMemoryGroups];
 };
-
-/* Up to size - 1 bytes and a terminating zero; the length, or -1. */
-int ReadSmallFile(const char *path, char *buffer, size_t size) noexcept;
-
-/* The number after `key` where that begins a line and a blank or colon ends it; -1 = not there. */
-int64_t NumberOfLine(const char *text, const char *key) noexcept;
 
 /* Those of this process that exist, its own first. `root`: where /proc and /sys are; tests make their own. */
 void FindMemoryGroups(MemoryGroups *found, const char *root = "") noexcept;

@@ -17,7 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "pg/machine/memory_groups.hpp"
+#include "pg/machine/small_files.hpp"
 
 namespace wlm {
 
