@@ -4,7 +4,8 @@
  * Hooks of planner, executor and utilities. A statement below wlm.min_cost
  * pays one comparison at its start (its cost with managed_cost, which is
  * infinite while pg_wlm is off), and one in each later hook (no managed query
- * in this process). All else is in rooms of its own.
+ * in this process). All else is in rooms of its own, or in functions that are not
+ * inlined: what they need on the stack is not made ready for others.
  *
  * Every hook calls the previous one, or PostgreSQL's standard function.
  */
@@ -255,12 +256,17 @@ void OnExecutorStart(QueryDesc *query_desc, int eflags)
 		Guarded<void>([=] { StartManaged(query_desc, eflags); });
 }
 
+pg_noinline void GuardedRun(WLM_RUN_PARAMETERS)
+{
+	Guarded<void>([=] { RunAmongManaged(WLM_RUN_ARGUMENTS); });
+}
+
 void OnExecutorRun(WLM_RUN_PARAMETERS)
 {
 	if (likely(!HasManagedQueries() && setting::query_serial == 0))
 		CallRun(WLM_RUN_ARGUMENTS);
 	else
-		Guarded<void>([=] { RunAmongManaged(WLM_RUN_ARGUMENTS); });
+		GuardedRun(WLM_RUN_ARGUMENTS);
 }
 
 void OnExecutorFinish(QueryDesc *query_desc)
@@ -299,27 +305,46 @@ PlannedStmt *PlanWith(int kb, Query *parse, const char *query_string, int cursor
 	return planned;
 }
 
+/* Some statement of the server is planned with other memory: perhaps this one. */
+pg_noinline PlannedStmt *PlanPerhapsOtherwise(Query *parse, const char *query_string, int cursor_options, ParamListInfo parameters)
+{
+	const int kb = WorkMemForPlan(parse);
+	PlannedStmt *planned = nullptr;
+
+	if (kb == 0)
+		planned = CallPlanner(parse, query_string, cursor_options, parameters);
+	else
+		Guarded<void>([&planned, kb, parse, query_string, cursor_options, parameters] {
+			planned = PlanWith(kb, parse, query_string, cursor_options, parameters);
+		});
+	if (MayComeToBeManaged(planned))
+		NotePlan(planned, kb);
+	return planned;
+}
+
 /* Plans are made under the session's own settings, whatever was granted to who asks for them. */
-PlannedStmt *OnPlanner(Query *parse, const char *query_string, int cursor_options, ParamListInfo parameters)
+pg_noinline PlannedStmt *PlanNested(Query *parse, const char *query_string, int cursor_options, ParamListInfo parameters)
 {
 	PlannedStmt *planned = nullptr;
 
-	if (likely(running == nullptr)) {
-		const int kb = likely(!AnyPlannedOtherwise()) ? 0 : WorkMemForPlan(parse);
-		if (likely(kb == 0))
-			planned = CallPlanner(parse, query_string, cursor_options, parameters);
-		else
-			Guarded<void>([&planned, kb, parse, query_string, cursor_options, parameters] {
-				planned = PlanWith(kb, parse, query_string, cursor_options, parameters);
-			});
-		NotePlan(planned, kb);
-		return planned;
-	}
 	Guarded<void>([&planned, parse, query_string, cursor_options, parameters] {
 		RunNested([&planned, parse, query_string, cursor_options, parameters] {
 			planned = CallPlanner(parse, query_string, cursor_options, parameters);
 		});
 	});
+	return planned;
+}
+
+PlannedStmt *OnPlanner(Query *parse, const char *query_string, int cursor_options, ParamListInfo parameters)
+{
+	if (unlikely(running != nullptr))
+		return PlanNested(parse, query_string, cursor_options, parameters);
+	if (unlikely(AnyPlannedOtherwise()))
+		return PlanPerhapsOtherwise(parse, query_string, cursor_options, parameters);
+
+	PlannedStmt *const planned = CallPlanner(parse, query_string, cursor_options, parameters);
+	if (unlikely(MayComeToBeManaged(planned)))
+		NotePlan(planned, 0);
 	return planned;
 }
 
@@ -342,28 +367,12 @@ void RunMaintenance(const PlannedStmt *statement, Call call)
 	ReleaseMaintenance();
 }
 
-void OnUtility(PlannedStmt *statement, const char *query_string, bool read_only_tree, ProcessUtilityContext context,
-               ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
-               QueryCompletion *completion)
+/* What cursors, EXPLAIN and the like run is found to be the client's by their portal. */
+template <typename Call>
+void RunForUser(Call call)
 {
-	const auto call = [=] {
-		if (previous_utility != nullptr)
-			previous_utility(statement, query_string, read_only_tree, context, parameters, environment, receiver,
-			                 completion);
-		else
-			standard_ProcessUtility(statement, query_string, read_only_tree, context, parameters, environment,
-			                        receiver, completion);
-	};
-
-	if (likely(!RunsStatementForUser(statement->utilityStmt) || context != PROCESS_UTILITY_TOPLEVEL)) {
-		if (unlikely(IsManagedMaintenance(statement)) && context == PROCESS_UTILITY_TOPLEVEL)
-			Guarded<void>([=] { RunMaintenance(statement, call); });
-		else
-			call();
-		return;
-	}
-
 	Portal const outer = utility_portal;
+
 	PG_TRY();
 	{
 		utility_portal = ActivePortal;
@@ -374,6 +383,38 @@ void OnUtility(PlannedStmt *statement, const char *query_string, bool read_only_
 		utility_portal = outer;
 	}
 	PG_END_TRY();
+}
+
+void CallUtility(PlannedStmt *statement, const char *query_string, bool read_only_tree, ProcessUtilityContext context,
+                 ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
+{
+	if (previous_utility != nullptr)
+		previous_utility(statement, query_string, read_only_tree, context, parameters, environment, receiver, completion);
+	else
+		standard_ProcessUtility(statement, query_string, read_only_tree, context, parameters, environment, receiver, completion);
+}
+
+pg_noinline void ClientsUtility(PlannedStmt *statement, const char *query_string, bool read_only_tree, ProcessUtilityContext context,
+                                ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver,
+                                QueryCompletion *completion)
+{
+	const auto call = [=] {
+		CallUtility(statement, query_string, read_only_tree, context, parameters, environment, receiver, completion);
+	};
+
+	if (RunsStatementForUser(statement->utilityStmt))
+		RunForUser(call);
+	else
+		Guarded<void>([=] { RunMaintenance(statement, call); });
+}
+
+void OnUtility(PlannedStmt *statement, const char *query_string, bool read_only_tree, ProcessUtilityContext context,
+               ParamListInfo parameters, QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
+{
+	if (context == PROCESS_UTILITY_TOPLEVEL && (RunsStatementForUser(statement->utilityStmt) || IsManagedMaintenance(statement)))
+		ClientsUtility(statement, query_string, read_only_tree, context, parameters, environment, receiver, completion);
+	else
+		CallUtility(statement, query_string, read_only_tree, context, parameters, environment, receiver, completion);
 }
 
 }  // namespace

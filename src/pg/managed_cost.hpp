@@ -15,7 +15,7 @@ namespace wlm {
  * with. wlm.min_cost, or infinite while pg_wlm has nothing to do in this process, or minus infinite
  * while a query runs whose settings nested statements must not see.
  */
-extern double managed_cost;
+WLM_HOT extern double managed_cost;
 
 /* From the settings in force. */
 void ComputeManagedCost();

@@ -13,6 +13,9 @@
 #define PGDLLEXPORT __attribute__((visibility("default")))
 #endif
 
+/* A variable that every statement reads: not by way of the global offset table, as -fvisibility=hidden leaves declarations alone. */
+#define WLM_HOT [[gnu::visibility("hidden")]]
+
 extern "C" {
 #include "postgres.h"
 

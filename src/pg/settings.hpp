@@ -44,7 +44,7 @@ extern bool plan_memory;
 extern bool preemption;
 extern int priority;              /* -1 = that of the queue, else Priority */
 extern char *query_group;
-extern int query_serial;          /* private: which query a parallel worker belongs to */
+WLM_HOT extern int query_serial;  /* private: which query a parallel worker belongs to */
 extern int queue_timeout_ms;      /* -1 = that of the queue */
 extern bool reduce_workers;
 extern bool respect_user_work_mem;

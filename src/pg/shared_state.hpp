@@ -233,7 +233,7 @@ struct SharedState {
 };
 
 /* Null in a server that was started without pg_wlm in shared_preload_libraries. */
-extern SharedState *shared;
+WLM_HOT extern SharedState *shared;
 extern Policy *policy;
 extern QuerySlot *query_slots;            /* policy->max_queries() of them */
 extern Ring *ring;

@@ -292,7 +292,7 @@ class ProtocolRun : public Backends {
 	/* By an administrator, or by a rule, which then has it begin again if it can. */
 	void Move(QueryHandle handle, bool hop)
 	{
-		const bool done = policy_->Move(handle, static_cast<int32_t>(Below(8)) - 1, Reading());
+		const bool done = policy_->Move(handle, static_cast<int32_t>(Below(8)) - 1, Reading()) == MoveOutcome::kMoved;
 		if (done) {
 			coverage_.moved++;
 			books_.over_limits = true;

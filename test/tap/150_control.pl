@@ -165,6 +165,37 @@ make_queue('other', max_slots => 1);
 	$_->quit for $holder, $waiter;
 }
 
+# A queue in which as many wait as may takes no other waiting statement: it keeps its place. Who runs may come.
+{
+	$admin->do("SELECT wlm.alter_queue('other', max_queue_length => 1)");
+	my $holder = hold_slot($admin, $node, 1);
+	my @waiters = map { session($node, name => "waiter $_", queue => 'one') } 1 .. 3;
+	for my $waiter (@waiters)
+	{
+		$waiter->send('SELECT costly(x) FROM single');
+		await_state($admin, $waiter, 'queued');
+	}
+	$admin->do("SELECT wlm.pause_queue('other')");
+	has_state('other', 'paused');
+	is($admin->value("SELECT wlm.move_query($waiters[2]{pid}, 'other')"), 't', 'the last is moved');
+	my $answer = $admin->query("SELECT wlm.move_query($waiters[0]{pid}, 'other')");
+	is($answer->{sqlstate}, '53300', 'the first is not');
+	is($answer->{error}, 'workload queue "other" is full', 'as it is told');
+	is($answer->{detail}, "1 statement waits in it, and its max_queue_length is 1; the statement of process $waiters[0]{pid} stays where it is.",
+		'with the numbers');
+	is($answer->{hint}, 'Try again later, or raise max_queue_length with wlm.alter_queue().', 'and what to do');
+	is($admin->value(seen($waiters[0], 'queue, state, position')), 'one queued 1', 'it keeps its place');
+	is($admin->value("SELECT wlm.move_query($holder->{pid}, 'other')"), 't', 'a statement that runs is moved');
+	finished($waiters[$_ - 1], "waiter $_ runs") for 1, 2;
+	$admin->do('SELECT pg_advisory_unlock(1)');
+	finished($holder, 'the holder ends');
+	$admin->do("SELECT wlm.resume_queue('other')");
+	finished($waiters[2], 'and so does who waited there');
+	$admin->do("SELECT wlm.alter_queue('other', reset => '{max_queue_length}')");
+	settled($admin, 'nothing is left of the full queue');
+	$_->quit for $holder, @waiters;
+}
+
 # The time-out is that of the queue in which a statement waits now.
 {
 	$admin->do("SELECT wlm.alter_queue('other', queue_timeout => '500 ms')");
@@ -238,13 +269,33 @@ make_queue('other', max_slots => 1);
 	await_state($admin, $superuser, 'running');
 	is($admin->value(seen($superuser, 'lane, forced')), 'superuser f', 'it is his lane');
 	is($admin->value('SELECT superuser_slots_used || \' of \' || superuser_slots FROM wlm.concurrency'), '1 of 3', 'and counts there');
+
+	$admin->do('ALTER SYSTEM SET wlm.superuser_slots = 1');
+	$admin->do('SELECT pg_reload_conf()');
+	eventually($admin, 'SELECT superuser_slots FROM wlm.concurrency', 1, 'the lane is full');
+	$admin->do("SELECT wlm.pause_queue('other')");
+	has_state('other', 'paused');
+	my $next = session($node, name => 'the next superuser');
+	$next->do("SET wlm.query_group = 'superuser'");
+	$next->send('SELECT costly(x) FROM single');
+	await_state($admin, $next, 'queued');
+	is($admin->value(seen($next, 'lane, priority')), 'normal critical', 'the next superuser waits, as critical');
+	$admin->do('SELECT pg_advisory_unlock(1)');
+	finished($_, "$_->{name} ends") for $holder, $superuser;
+	finished($next, 'who waited gets the lane, though the queue is paused');
+	$admin->do('SELECT wlm.flush()');
+	is($admin->value("SELECT lane FROM wlm.history WHERE pid = $next->{pid}"), 'superuser', 'and history knows it');
+	$admin->do('ALTER SYSTEM RESET wlm.superuser_slots');
+	$admin->do('SELECT pg_reload_conf()');
+	$admin->do("SELECT wlm.resume_queue('other')");
+	has_state('other', 'open');
+
 	$admin->do("SELECT wlm.resume_queue('default')");
 	has_state('default', 'open');
-	$admin->do('SELECT pg_advisory_unlock(1)');
-	finished($_, "$_->{name} ends") for $holder, $superuser, $without, $user;
+	finished($_, "$_->{name} ends") for $without, $user;
 	$admin->do("SELECT wlm.alter_queue('default', reset => '{all}')");
 	settled($admin, 'nothing is left of the lane');
-	$_->quit for $holder, $superuser, $without, $user;
+	$_->quit for $holder, $superuser, $without, $user, $next;
 }
 
 # The pool of slots, and why it is what it is.

@@ -107,7 +107,7 @@ TEST_F(PolicyConfigureTest, BadHandlesAreIgnored)
 		policy->Reserve(handle, 100, now);
 		EXPECT_EQ(DeadlineOutcome::kTooEarly, policy->Deadline(handle, now));
 		EXPECT_FALSE(policy->ChangePriority(handle, Priority::kHigh, now));
-		EXPECT_FALSE(policy->Move(handle, 0, now));
+		EXPECT_EQ(MoveOutcome::kNone, policy->Move(handle, 0, now));
 		EXPECT_EQ(QueryState::kFree, policy->View(handle).state);
 	}
 	ExpectIdle();

@@ -155,7 +155,7 @@ TEST_F(PolicyControlTest, AWaitingQueryMovesAndKeepsItsArrival)
 	const Decision waits = Arrive({.memory_kb = 1000});
 	const Decision other = Arrive({.queue = 1});
 	now += 1000;
-	EXPECT_TRUE(policy->Move(waits.handle, 1, now));
+	EXPECT_EQ(MoveOutcome::kMoved, policy->Move(waits.handle, 1, now));
 	EXPECT_EQ(1, View(waits).queue);
 	EXPECT_EQ(now + 4000, policy->DeadlineMs(waits.handle));        /* the time-out of its new queue, from its arrival on */
 	EXPECT_EQ(0, Counters(0).num_queued);
@@ -165,10 +165,47 @@ TEST_F(PolicyControlTest, AWaitingQueryMovesAndKeepsItsArrival)
 	EXPECT_EQ(1000, Counters(1).total_queue_ms);
 	EXPECT_EQ(0, Counters(0).total_queue_ms);
 	Finish(running);
-	EXPECT_FALSE(policy->Move(waits.handle, 2, now));
-	EXPECT_FALSE(policy->Move(waits.handle, -1, now));
-	EXPECT_FALSE(policy->Move(running.handle, 1, now));
-	EXPECT_TRUE(policy->Move(waits.handle, 1, now));
+	EXPECT_EQ(MoveOutcome::kNone, policy->Move(waits.handle, 2, now));
+	EXPECT_EQ(MoveOutcome::kNone, policy->Move(waits.handle, -1, now));
+	EXPECT_EQ(MoveOutcome::kNone, policy->Move(running.handle, 1, now));
+	EXPECT_EQ(MoveOutcome::kMoved, policy->Move(waits.handle, 1, now));
+}
+
+TEST_F(PolicyControlTest, AFullQueueTakesNoWaitingQueryAndItKeepsItsTurn)
+{
+	config.queues[0].max_slots = 1;
+	AddQueue("other", 1).max_queue_length = 1;
+	Start();
+	const Decision running = Arrive({});
+	const Decision first = Arrive({.time_ms = 2000});
+	const Decision second = Arrive({.time_ms = 3000});
+	Arrive({.queue = 1});
+	EXPECT_FALSE(policy->IsFull(1));
+	EXPECT_EQ(Verdict::kQueued, Arrive({.queue = 1}).verdict);
+	EXPECT_TRUE(policy->IsFull(1));
+	EXPECT_FALSE(policy->IsFull(0));                                /* no limit */
+	now += 1000;
+	EXPECT_EQ(MoveOutcome::kQueueFull, policy->Move(first.handle, 1, now));
+	EXPECT_EQ(0, View(first).queue);
+	EXPECT_EQ(1, Position(first));
+	EXPECT_EQ(1, Counters(1).num_queued);
+	EXPECT_EQ(MoveOutcome::kMoved, policy->Move(running.handle, 1, now));   /* it does not wait there */
+	EXPECT_EQ(first.handle, policy->TakeAdmitted());
+	EXPECT_EQ(1, Position(second));
+}
+
+TEST_F(PolicyControlTest, AQueueInWhichNobodyMayWaitTakesWhoStartsThere)
+{
+	config.queues[0].max_slots = 1;
+	AddQueue("other", 1).max_queue_length = 0;
+	Start();
+	Arrive({});
+	const Decision first = Arrive({});
+	const Decision second = Arrive({});
+	EXPECT_EQ(MoveOutcome::kMoved, policy->Move(first.handle, 1, now));
+	EXPECT_EQ(first.handle, policy->TakeAdmitted());
+	EXPECT_EQ(MoveOutcome::kQueueFull, policy->Move(second.handle, 1, now));
+	EXPECT_EQ(1, Position(second));
 }
 
 TEST_F(PolicyControlTest, AMovedQueryMayStartAtOnce)
@@ -178,7 +215,7 @@ TEST_F(PolicyControlTest, AMovedQueryMayStartAtOnce)
 	Start();
 	Arrive({});
 	const Decision waits = Arrive({});
-	EXPECT_TRUE(policy->Move(waits.handle, 1, now));
+	EXPECT_EQ(MoveOutcome::kMoved, policy->Move(waits.handle, 1, now));
 	EXPECT_EQ(waits.handle, policy->TakeAdmitted());
 }
 
@@ -193,7 +230,7 @@ TEST_F(PolicyControlTest, ARunningQueryTakesItsSlotsAndMemoryAlong)
 	const Decision etl = Arrive({.queue = 1, .slots = 2});
 	const Decision waits = Arrive({});
 	EXPECT_EQ(WaitReason::kPool, waits.reason);
-	EXPECT_TRUE(policy->Move(wide.handle, 1, now));
+	EXPECT_EQ(MoveOutcome::kMoved, policy->Move(wide.handle, 1, now));
 	EXPECT_EQ(5, Counters(1).slots_used);       /* over its limit and its share */
 	EXPECT_EQ(500000, Counters(1).reserved_kb);
 	EXPECT_EQ(2, Counters(1).num_running);
@@ -204,7 +241,7 @@ TEST_F(PolicyControlTest, ARunningQueryTakesItsSlotsAndMemoryAlong)
 	EXPECT_EQ(Verdict::kQueued, Arrive({.queue = 1}).verdict);
 	policy->Pause(wide.handle, now);
 	EXPECT_EQ(2, Counters(1).slots_used);
-	EXPECT_TRUE(policy->Move(wide.handle, 0, now));
+	EXPECT_EQ(MoveOutcome::kMoved, policy->Move(wide.handle, 0, now));
 	EXPECT_EQ(1, Counters(0).num_returned);
 	EXPECT_EQ(500000, Counters(0).reserved_kb);
 	Finish(wide);
@@ -224,7 +261,7 @@ TEST_F(PolicyControlTest, AMoveTakesTheClaimAway)
 	policy->Tick(now, Saturation::Cpu(0.5));
 	const Decision behind = Arrive({.memory_kb = 1000});
 	EXPECT_EQ(WaitReason::kPassing, behind.reason);
-	EXPECT_TRUE(policy->Move(starved.handle, 1, now));      /* there it may have 100,000 */
+	EXPECT_EQ(MoveOutcome::kMoved, policy->Move(starved.handle, 1, now));      /* there it may have 100,000 */
 	EXPECT_EQ(starved.handle, policy->TakeAdmitted());
 	EXPECT_EQ(100000, View(starved).reserved_kb);
 	EXPECT_EQ(behind.handle, policy->TakeAdmitted());
@@ -238,7 +275,7 @@ TEST_F(PolicyControlTest, AnAdmissionThatNobodyKnowsYetSurvivesAMove)
 	const Decision running = Arrive({});
 	const Decision second = Arrive({});
 	Finish(running);
-	EXPECT_TRUE(policy->Move(second.handle, 1, now));
+	EXPECT_EQ(MoveOutcome::kMoved, policy->Move(second.handle, 1, now));
 	EXPECT_TRUE(policy->ChangePriority(second.handle, Priority::kLow, now));
 	EXPECT_EQ(second.handle, policy->TakeAdmitted());
 	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());
@@ -278,6 +315,56 @@ TEST_F(PolicySuperuserTest, StartsInHisLaneIfHeWouldHaveToWait)
 	Finish(second);
 	EXPECT_EQ(fourth.handle, policy->TakeAdmitted());
 	EXPECT_EQ(0, policy->num_superusers());
+}
+
+TEST_F(PolicySuperuserTest, WhoWaitsGetsTheLaneWhenItIsFreeFirstComeFirstServed)
+{
+	Start();
+	Arrive({.memory_kb = 500000});
+	const Decision in_lane = Arrive({.superuser_lane = true});
+	EXPECT_EQ(Lane::kSuperuser, in_lane.lane);
+	Arrive({.memory_kb = 400000, .superuser_lane = true});      /* critical: over the slots */
+	now += 10;
+	const Decision first = Arrive({.time_ms = 50000, .memory_kb = 300000, .superuser_lane = true});
+	now += 10;
+	const Decision second = Arrive({.time_ms = 10, .memory_kb = 300000, .superuser_lane = true});
+	EXPECT_EQ(WaitReason::kMemory, first.reason);
+	EXPECT_EQ(WaitReason::kMemory, second.reason);
+	now += 10;
+	Finish(in_lane);
+	EXPECT_EQ(first.handle, policy->TakeAdmitted());
+	EXPECT_EQ(kNoQuery, policy->TakeAdmitted());
+	EXPECT_EQ(Lane::kSuperuser, View(first).lane);
+	EXPECT_FALSE(View(first).forced);
+	EXPECT_EQ(1, policy->num_superusers());
+	policy->Pause(first.handle, now);                           /* a cursor's client thinks */
+	EXPECT_EQ(second.handle, policy->TakeAdmitted());
+	EXPECT_EQ(Lane::kSuperuser, View(second).lane);
+}
+
+TEST_F(PolicySuperuserTest, ALaneThatIsConfiguredTakesWhoWaits)
+{
+	config.superuser_slots = 0;
+	Start();
+	Arrive({.memory_kb = 500000});
+	Arrive({.memory_kb = 400000, .superuser_lane = true});
+	const Decision waits = Arrive({.memory_kb = 300000, .superuser_lane = true});
+	EXPECT_EQ(Verdict::kQueued, waits.verdict);
+	config.superuser_slots = 1;
+	policy->Configure(config, now);
+	EXPECT_EQ(waits.handle, policy->TakeAdmitted());
+	EXPECT_EQ(Lane::kSuperuser, View(waits).lane);
+}
+
+TEST_F(PolicySuperuserTest, IsNotTurnedAwayByAFullQueue)
+{
+	config.superuser_slots = 0;
+	config.queues[0].max_queue_length = 0;
+	Start();
+	Arrive({.memory_kb = 500000});
+	Arrive({.memory_kb = 400000, .superuser_lane = true});
+	EXPECT_EQ(Verdict::kQueued, Arrive({.memory_kb = 300000, .superuser_lane = true}).verdict);
+	EXPECT_EQ(Verdict::kQueueFull, Arrive({.memory_kb = 300000}).verdict);
 }
 
 TEST_F(PolicySuperuserTest, IsNotLockedOutByAPauseNorByPressure)

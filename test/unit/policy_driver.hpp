@@ -198,7 +198,7 @@ class Driver : private Random {
 			shadow_.Queue(decision.handle);
 			if (!request.may_wait)
 				shadow_.Complain("a query waits that may not");
-			if (most >= 0 && policy_->Counters(queue).num_queued > most)
+			if (most >= 0 && policy_->Counters(queue).num_queued > most && !request.superuser_lane)
 				shadow_.Complain("the queue is longer than it may be");
 			if (decision.deadline_ms > caller_ms_ + 2000 + config.max_wait_ms)
 				shadow_.Complain("the deadline is too late");
@@ -442,13 +442,22 @@ class Driver : private Random {
 	void Move(QueryHandle handle)
 	{
 		const int32_t queue = static_cast<int32_t>(Below(8)) - 1;
-		const bool done = policy_->Move(handle, queue, caller_ms_);
+		const MoveOutcome outcome = policy_->Move(handle, queue, caller_ms_);
 		const ShadowQuery &query = shadow_.At(handle);
 		const bool known = queue >= 0 && queue < shadow_.config.num_queues && shadow_.config.queues[queue].in_use;
-		if (done != (query.state != QueryState::kFree && known))
+		if ((outcome != MoveOutcome::kNone) != (query.state != QueryState::kFree && known))
 			shadow_.Complain("a move had another outcome than was due");
-		if (!done)
+		if (outcome == MoveOutcome::kNone)
 			return;
+		const int32_t most = shadow_.config.queues[queue].max_queue_length;
+		const bool full = query.state == QueryState::kQueued && query.queue != queue && most >= 0 && shadow_.queues[queue].queued >= most;
+		const bool there = shadow_.queues[queue].queued == 0;   /* it might start at once */
+		if (outcome == MoveOutcome::kQueueFull ? !full : full && !there)
+			shadow_.Complain("moved to a full queue, or not moved to one that is not");
+		if (outcome == MoveOutcome::kQueueFull) {
+			coverage_.move_refused++;
+			return;
+		}
 		coverage_.moved++;
 		shadow_.Moved(handle, queue, query.priority);
 	}

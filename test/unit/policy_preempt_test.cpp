@@ -75,7 +75,7 @@ TEST_F(PreemptTest, WhoIsMovedToAFullQueueWaitsThere)
 	Start();
 	const Decision there = Arrive({.queue = 1});
 	const Decision moved = ArriveRestartable({.time_ms = 10000});
-	ASSERT_TRUE(policy->Move(moved.handle, 1, now));
+	ASSERT_EQ(MoveOutcome::kMoved, policy->Move(moved.handle, 1, now));
 	EXPECT_EQ(Preemption::kWaits, policy->Requeue(moved.handle, now));
 	EXPECT_EQ(QueryState::kQueued, View(moved).state);
 	EXPECT_EQ(1, View(moved).queue);
@@ -95,12 +95,12 @@ TEST_F(PreemptTest, WhoIsMovedToAQueueOfThePoolWaitsOnlyIfThatIsFull)
 	AddQueue("pool", 0);
 	Start();
 	const Decision moved = ArriveRestartable({.time_ms = 10000});
-	ASSERT_TRUE(policy->Move(moved.handle, 1, now));
+	ASSERT_EQ(MoveOutcome::kMoved, policy->Move(moved.handle, 1, now));
 	EXPECT_FALSE(policy->IsOverSlots(1));
 	EXPECT_EQ(Preemption::kRefused, policy->Requeue(moved.handle, now));
 	const Decision there = Arrive({.queue = 1});
 	const Decision second = ArriveRestartable({.time_ms = 10000});
-	ASSERT_TRUE(policy->Move(second.handle, 1, now));
+	ASSERT_EQ(MoveOutcome::kMoved, policy->Move(second.handle, 1, now));
 	EXPECT_TRUE(policy->IsOverSlots(1));
 	EXPECT_EQ(Preemption::kWaits, policy->Requeue(second.handle, now));
 	policy->Finish(there.handle, now);
@@ -249,7 +249,7 @@ TEST_F(PreemptTest, AHopThatFindsRoomIsChargedToo)
 	Start();
 	const Decision moved = ArriveRestartable({.time_ms = 10000});
 	now += 2000;
-	ASSERT_TRUE(policy->Move(moved.handle, 1, now));
+	ASSERT_EQ(MoveOutcome::kMoved, policy->Move(moved.handle, 1, now));
 	EXPECT_EQ(Preemption::kRefused, policy->Requeue(moved.handle, now));
 	EXPECT_EQ(QueryState::kRunning, View(moved).state);
 	EXPECT_EQ(1, View(moved).num_preempted);

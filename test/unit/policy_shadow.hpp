@@ -85,7 +85,7 @@ class Shadow : public ShadowBooks {
 			query.waited += now - query.queued_since;
 			query.state = QueryState::kFree;
 		}
-		if (in_order && checked)
+		if (in_order && checked && !query.superuser)
 			CheckOrder(handle);
 		const bool critical = query.priority == Priority::kCritical;
 		const bool normal = InNormalLane(query);

@@ -119,7 +119,7 @@ void AbandonPlanning(const PlanningLevel &level)
 
 void NotePlan(const PlannedStmt *statement, int kb)
 {
-	if (statement->queryId == 0 || statement->planTree == nullptr || statement->planTree->total_cost < managed_cost)
+	if (statement->queryId == 0)
 		return;
 	const uint64 key = PlanKey(statement);
 	noted_plans[key % kNotedPlans] = {key, kb != 0 ? kb : work_mem};

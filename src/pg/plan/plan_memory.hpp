@@ -19,6 +19,7 @@ extern "C" {
 }
 
 #include "core/learn/experience.hpp"
+#include "pg/managed_cost.hpp"
 #include "pg/shared_state.hpp"
 
 namespace wlm {
@@ -45,6 +46,9 @@ struct PlanningLevel {
 PlanningLevel OpenPlanning(int kb);
 void ClosePlanning(const PlanningLevel &level);
 void AbandonPlanning(const PlanningLevel &level);
+
+/* The one comparison after planning. */
+inline bool MayComeToBeManaged(const PlannedStmt *statement) { return statement->planTree->total_cost >= managed_cost; }
 
 /* Remembers with how much memory a plan that may come to be managed was made. `kb`: as WorkMemForPlan() said. */
 void NotePlan(const PlannedStmt *statement, int kb);

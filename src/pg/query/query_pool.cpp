@@ -13,12 +13,13 @@ extern "C" {
 
 namespace wlm {
 
+int num_managed_queries = 0;
+
 namespace {
 
 /* Everything here is of this process and lives as long as it. */
 dlist_head active_queries;
 dlist_head free_queries;
-int num_active = 0;
 bool exit_callback_registered = false;
 
 /* dlist_container() does not compile as C++. */
@@ -30,7 +31,7 @@ ManagedQuery *QueryOf(dlist_node *node)
 
 void ReleaseAllAtExit(int, Datum)
 {
-	while (num_active > 0)
+	while (num_managed_queries > 0)
 		ReleaseQuery(QueryOf(dlist_head_node(&active_queries)), FinalState::kFailed);
 }
 
@@ -49,10 +50,6 @@ void PrepareQueryPool()
 	before_shmem_exit(ReleaseAllAtExit, 0);
 	exit_callback_registered = true;
 }
-
-bool HasManagedQueries() { return num_active > 0; }
-
-int NumManagedQueries() { return num_active; }
 
 ManagedQuery *FindQuery(const QueryDesc *query_desc)
 {
@@ -86,13 +83,13 @@ void PutQueryBack(ManagedQuery *query) { dlist_push_head(&free_queries, &query->
 void EnlistQuery(ManagedQuery *query)
 {
 	dlist_push_head(&active_queries, &query->link);
-	num_active++;
+	num_managed_queries++;
 }
 
 void DelistQuery(ManagedQuery *query)
 {
 	dlist_delete(&query->link);
-	num_active--;
+	num_managed_queries--;
 	PutQueryBack(query);
 }
 

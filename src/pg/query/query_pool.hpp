@@ -16,9 +16,11 @@ void InitManagedQueries();
 /* Before the first TakeQuery() of a process; costs nothing later. */
 void PrepareQueryPool();
 
+WLM_HOT extern int num_managed_queries;    /* of this process; changed by EnlistQuery() and DelistQuery() alone */
+
 /* Whether this process has any managed query: the one comparison of Run, Finish and End. */
-bool HasManagedQueries();
-int NumManagedQueries();
+inline bool HasManagedQueries() { return num_managed_queries > 0; }
+inline int NumManagedQueries() { return num_managed_queries; }
 
 /* Null if it is not managed. PostgreSQL has no place for extensions in a QueryDesc. */
 ManagedQuery *FindQuery(const QueryDesc *query_desc);

@@ -38,17 +38,18 @@ void PutRecordLocked(const QuerySlot &slot, int queue, const FiredRule &fired, b
 }
 
 /*
- * Its slots count in the new queue from now on. If these are more than there are, it waits there and begins again, if it can.
- * False if it is there already, or the queue is gone.
+ * Its slots count in the new queue from now on. If these are more than there are, and fewer wait there than may, it waits there and begins
+ * again, if it can. False if it is there already, the queue is gone, or it waits and may not wait there.
  */
 bool HopLocked(QueryHandle handle, int target, double now_ms)
 {
 	const QuerySlot &slot = query_slots[handle];
 	const QueryView view = policy->View(handle);
 
-	if (target == view.queue || !IsSameQueue(shared->workload, target, slot.rules_generation) || !policy->Move(handle, target, now_ms))
+	if (target == view.queue || !IsSameQueue(shared->workload, target, slot.rules_generation) ||
+	    policy->Move(handle, target, now_ms) != MoveOutcome::kMoved)
 		return false;
-	if (view.state == QueryState::kRunning && view.restartable && policy->IsOverSlots(target))
+	if (view.state == QueryState::kRunning && view.restartable && policy->IsOverSlots(target) && !policy->IsFull(target))
 		RequestStopLocked(handle, slot.serial, StopReason::kHop);
 	return true;
 }

@@ -145,18 +145,55 @@ int ChangePriority(int pid, const Statements &statements, Priority priority)
 	return changed;
 }
 
+struct Moved {
+	int count;
+	bool full;              /* the one that waits may not wait there: none was moved */
+	int32 num_queued;       /* there */
+	int32 max_queue_length;
+};
+
+/* The one that waits, of which a process has at most one, or those that do not. False if there is no room to wait. */
+bool MoveLocked(int pid, const Statements &statements, int queue, bool waiting, double now_ms, Moved *moved)
+{
+	for (int i = 0; i < statements.count; i++) {
+		const QueryHandle handle = statements.of[i].handle;
+
+		if (!IsThereLocked(pid, statements.of[i]) || (policy->View(handle).state == QueryState::kQueued) != waiting)
+			continue;
+		const MoveOutcome outcome = policy->Move(handle, queue, now_ms);
+		if (outcome == MoveOutcome::kQueueFull)
+			return false;
+		moved->count += outcome == MoveOutcome::kMoved ? 1 : 0;
+	}
+	return true;
+}
+
 /* A queue that is gone by now takes nobody. */
-int Move(int pid, const Statements &statements, const char *name)
+Moved Move(int pid, const Statements &statements, const char *name)
 {
 	const double now_ms = NowMs();
-	int moved = 0;
+	Moved moved = {};
 	StateLock lock;
 
 	const int queue = QueueByName(shared->workload, name);
-	for (int i = 0; queue >= 0 && i < statements.count; i++)
-		if (IsThereLocked(pid, statements.of[i]) && policy->Move(statements.of[i].handle, queue, now_ms))
-			moved++;
+	if (queue < 0)
+		return moved;
+	moved.num_queued = policy->Counters(queue).num_queued;
+	moved.max_queue_length = policy->config().queues[queue].max_queue_length;
+	if (MoveLocked(pid, statements, queue, true, now_ms, &moved))
+		MoveLocked(pid, statements, queue, false, now_ms, &moved);
+	else
+		moved.full = true;
 	return moved;
+}
+
+[[noreturn]] void RaiseQueueFull(int pid, const char *queue, const Moved &moved)
+{
+	ereport(ERROR, (errcode(ERRCODE_TOO_MANY_CONNECTIONS), errmsg("workload queue \"%s\" is full", queue),
+	                errdetail_plural("%d statement waits in it, and its max_queue_length is %d; the statement of process %d stays where it is.",
+	                                 "%d statements wait in it, and its max_queue_length is %d; the statement of process %d stays where it is.",
+	                                 static_cast<unsigned long>(moved.num_queued), moved.num_queued, moved.max_queue_length, pid),
+	                errhint("Try again later, or raise max_queue_length with wlm.alter_queue().")));
 }
 
 /* Asks the waiter to give up; false if it does not wait any more. */
@@ -224,8 +261,10 @@ WLM_FUNCTION(wlm_move_query)
 		wlm::RaiseUnknownQueue(workload, queue);
 	wlm::FindStatements(pid, false, &statements);
 	wlm::CheckMayChange(statements);
-	const bool moved = wlm::Move(pid, statements, queue) > 0;
-	if (!moved)
+	const wlm::Moved moved = wlm::Move(pid, statements, queue);
+	if (moved.full)
+		wlm::RaiseQueueFull(pid, queue, moved);
+	if (moved.count == 0)
 		wlm::WarnNotManaged(pid);
-	PG_RETURN_BOOL(moved);
+	PG_RETURN_BOOL(moved.count > 0);
 }

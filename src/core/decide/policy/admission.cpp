@@ -88,10 +88,8 @@ void Policy::StartQueued(QueryHandle handle, bool over_limits, bool tell) noexce
 		queues_[entry.queue].started_ms = clock_ms_;
 	Dequeue(handle);
 	Start(handle, Lane::kNormal, forced);
-	if (tell) {
-		Append(untaken_, handle);
-		entry.flags |= kUntakenFlag;
-	}
+	if (tell)
+		Tell(handle);
 }
 
 void Policy::Claim(QueryHandle handle, bool budget, bool pool) noexcept
@@ -290,8 +288,10 @@ void Policy::StartAbove(int level) noexcept
 /* After every event that may have made room. */
 void Policy::Dispatch() noexcept
 {
-	while (num_queued_ > 0 && StartNext()) {
-	}
+	do {
+		while (num_queued_ > 0 && StartNext()) {
+		}
+	} while (StartSuperuser());     /* his claims are gone: others may go on */
 }
 
 /* After an event that made no room: it may have stopped a claimant, whose claim rests then, and others go on. */

@@ -186,6 +186,7 @@ void Policy::Adopt(const PolicyConfig &config) noexcept
 	pool_claimant_ = kNoQuery;
 	num_queued_ = 0;
 	num_without_memory_ = 0;
+	num_lane_waiters_ = 0;
 	withheld_kb_ = 0;
 	lendable_kb_ = 0;
 	withheld_slots_ = 0;

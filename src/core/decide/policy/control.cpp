@@ -53,15 +53,27 @@ bool Policy::ChangePriority(QueryHandle handle, Priority priority, double now_ms
 	return true;
 }
 
-bool Policy::Move(QueryHandle handle, int32_t queue, double now_ms) noexcept
+/* One that could start there at once does not add to its length: a queue of length 0 takes it. */
+bool Policy::MayWaitIn(const Entry &entry, int32_t queue) const noexcept
+{
+	if (!IsFull(queue))
+		return true;
+	Entry there = entry;
+	there.queue = static_cast<uint8_t>(queue);
+	return queues_[queue].counters.num_queued == 0 && RoomNow(there);
+}
+
+MoveOutcome Policy::Move(QueryHandle handle, int32_t queue, double now_ms) noexcept
 {
 	Advance(now_ms);
 	if (!InUse(handle) || queue < 0 || queue >= config_.num_queues || queues_[queue].in_use == 0)
-		return false;
+		return MoveOutcome::kNone;
 	Entry &entry = entries()[handle];
 	if (entry.queue == queue)
-		return true;
+		return MoveOutcome::kMoved;
 	if (entry.state == QueryState::kQueued) {
+		if (!MayWaitIn(entry, queue))
+			return MoveOutcome::kQueueFull;
 		Unlink(handle);
 		entry.queue = static_cast<uint8_t>(queue);
 		entry.since_ms = policy::kNever;    /* there its turn has not come yet */
@@ -74,17 +86,18 @@ bool Policy::Move(QueryHandle handle, int32_t queue, double now_ms) noexcept
 	}
 	Dispatch();
 	LookForVictim(handle);
-	return true;
+	return MoveOutcome::kMoved;
 }
 
 /*
  * A superuser who would have to wait, or be forced, starts in his lane with what memory is free; if the lane is full he is critical
- * from now on. True if he runs.
+ * from now on, and what he waits for is also the lane. True if he runs.
  */
 bool Policy::SuperuserStarts(QueryHandle handle, bool may_wait) noexcept
 {
 	Entry &entry = entries()[handle];
-	if (may_wait) {     /* in order, if he can: so nobody is overtaken who is entitled first */
+	if (may_wait) {     /* in order, if he can, else in the lane: so nobody is overtaken who is entitled first */
+		entry.flags |= kSuperuserFlag;
 		Enqueue(handle);
 		Dispatch();
 		if (entry.state == QueryState::kRunning) {
@@ -100,12 +113,33 @@ bool Policy::SuperuserStarts(QueryHandle handle, bool may_wait) noexcept
 		Start(handle, Lane::kNormal, false);
 		return true;
 	}
-	if (num_superusers_ >= config_.superuser_slots) {
+	if (may_wait || num_superusers_ >= config_.superuser_slots) {
 		entry.priority = Priority::kCritical;
 		return false;
 	}
 	entry.memory_kb = MaintenanceKb(entry);
 	Start(handle, Lane::kSuperuser, false);
+	return true;
+}
+
+/* Of those who wait and may, the one who came first, when there is room in the lane. Pauses and pressure do not concern it. */
+bool Policy::StartSuperuser() noexcept
+{
+	QueryHandle first = kNoQuery;
+	if (num_lane_waiters_ == 0 || num_superusers_ >= config_.superuser_slots)
+		return false;
+	for (QueryHandle handle = 0; handle < max_queries_; handle++) {
+		const Entry &entry = entries()[handle];
+		if (entry.state == QueryState::kQueued && (entry.flags & kSuperuserFlag) != 0 &&
+			(first == kNoQuery || entry.arrived_ms < entries()[first].arrived_ms))
+			first = handle;
+	}
+	Dequeue(first);
+	Entry &entry = entries()[first];
+	entry.state = QueryState::kFree;    /* it has nothing yet */
+	entry.memory_kb = MaintenanceKb(entry);
+	Start(first, Lane::kSuperuser, false);
+	Tell(first);
 	return true;
 }
 

@@ -95,6 +95,7 @@ void Policy::Link(QueryHandle handle) noexcept
 	queue.waiting_slots += entry.slots;
 	num_queued_++;
 	num_without_memory_ += Wanted(entry) == 0 ? 1 : 0;
+	num_lane_waiters_ += (entry.flags & kSuperuserFlag) != 0 ? 1 : 0;
 	UpdateWithheld(entry.queue);
 }
 
@@ -125,6 +126,7 @@ void Policy::Unlink(QueryHandle handle) noexcept
 	Part(handle);
 	num_queued_--;
 	num_without_memory_ -= Wanted(entry) == 0 ? 1 : 0;
+	num_lane_waiters_ -= (entry.flags & kSuperuserFlag) != 0 ? 1 : 0;
 	UpdateWithheld(entry.queue);
 }
 
@@ -136,6 +138,13 @@ void Policy::Dequeue(QueryHandle handle) noexcept
 	queues_[entry.queue].counters.total_queue_ms += clock_ms_ - entry.queued_ms;
 	entry.waited_ms += clock_ms_ - entry.queued_ms;
 	entry.queued_ms = clock_ms_;
+}
+
+/* Its owner learns from TakeAdmitted() that it runs. */
+void Policy::Tell(QueryHandle handle) noexcept
+{
+	Append(untaken_, handle);
+	entries()[handle].flags |= kUntakenFlag;
 }
 
 void Policy::DropUntaken(QueryHandle handle) noexcept

@@ -32,6 +32,7 @@ struct Policy::Recount {
 	int32_t num_victims;
 	int32_t restartable[kNumPriorities];
 	int32_t num_superusers;
+	int32_t num_lane_waiters;
 	int64_t waiting_slots[kMaxQueues];
 };
 
@@ -170,7 +171,7 @@ const char *Policy::CheckEntries(Recount &recount) const noexcept
 	for (QueryHandle handle = 0; handle < max_queries_; handle++) {
 		const Entry &entry = entries()[handle];
 		if (entry.state > QueryState::kReturned || entry.lane > Lane::kSuperuser || entry.priority >= Priority::kNumPriorities ||
-			entry.reason > WaitReason::kLater || entry.flags > 127)
+			entry.reason > WaitReason::kLater)
 			return "an entry has an unknown state";
 		if (entry.previous < kNoQuery || entry.previous >= max_queries_ || entry.next < kNoQuery || entry.next >= max_queries_)
 			return "a link leads out of the table";
@@ -203,6 +204,7 @@ const char *Policy::CheckEntries(Recount &recount) const noexcept
 				return "a waiting query has a wrong key, lane or flag";
 			recount.num_queued++;
 			recount.num_without_memory += Wanted(entry) == 0 ? 1 : 0;
+			recount.num_lane_waiters += (entry.flags & kSuperuserFlag) != 0 ? 1 : 0;
 			counters.num_queued++;
 			recount.waiting_slots[entry.queue] += entry.slots;
 			recount.num_waiting[entry.queue][static_cast<int>(entry.priority)]++;
@@ -214,8 +216,9 @@ const char *Policy::CheckEntries(Recount &recount) const noexcept
 		recount.reserved_kb += entry.memory_kb;
 		counters.reserved_kb += entry.memory_kb;
 		counters.slots_used += entry.held;
-		if ((entry.lane == Lane::kMaintenance || entry.lane == Lane::kSuperuser) && (untaken || (entry.flags & kForcedFlag) != 0))
-			return "one in a lane without slots was forced, or has waited";
+		if ((entry.lane == Lane::kMaintenance && untaken) ||
+			((entry.lane == Lane::kMaintenance || entry.lane == Lane::kSuperuser) && (entry.flags & kForcedFlag) != 0))
+			return "one in a lane without slots was forced, or maintenance has waited";
 		if (entry.lane == Lane::kExpress)
 			recount.express_kb += entry.memory_kb;
 		if (entry.state == QueryState::kReturned)
@@ -308,6 +311,10 @@ const char *Policy::CheckQueues(const Recount &recount) const noexcept
 		return "the number of queries that run with memory is wrong";
 	if (recount.num_superusers != num_superusers_)
 		return "the number of superusers in their lane is wrong";
+	if (recount.num_lane_waiters != num_lane_waiters_)
+		return "the number of those who wait for the lane of superusers is wrong";
+	if (num_lane_waiters_ > 0 && num_superusers_ < config_.superuser_slots)
+		return "a superuser waits although his lane has room";
 	if (recount.reserved_kb != reserved_kb_ || recount.express_kb != express_kb_)
 		return "reservations do not add up";
 	if (forced_kb_ != std::max<int64_t>(0, reserved_kb_ - budget_kb_))

@@ -124,7 +124,7 @@ Decision Policy::Arrive(const QueryRequest &request, double now_ms) noexcept
 	}
 
 	const int32_t max_length = config_.queues[entry.queue].max_queue_length;
-	if (max_length >= 0 && queues_[entry.queue].counters.num_queued > max_length) {
+	if (max_length >= 0 && (entry.flags & kSuperuserFlag) == 0 && queues_[entry.queue].counters.num_queued > max_length) {
 		decision.verdict = Verdict::kQueueFull;
 		queues_[entry.queue].counters.num_rejected++;
 		Dequeue(handle);

@@ -37,7 +37,8 @@
  *     nobody waits in it, and may take at most another;
  *   - a guarantee of memory is lent while its queue is idle, and, as long as real
  *     use leaves room and there is no pressure, while its queue does not want it;
- *   - a superuser who asks for it has lanes of his own: no slot, what memory is free;
+ *   - a superuser who asks for it has lanes of his own: no slot, what memory is free; if all are taken he
+ *     waits as critical, and for a lane;
  *   - a paused queue starts nobody but those whose time has come; one that drains
  *     starts whom it has, and routing sends nobody there any more;
  *   - a query that waits behind a running one of lower priority that has sent nothing and
@@ -107,10 +108,10 @@ class Policy {
 	bool ChangePriority(QueryHandle handle, Priority priority, double now_ms) noexcept;
 	/*
 	 * To another queue, in whatever state. A waiting one keeps the time of its arrival, but has the time-out of the new queue
-	 * (DeadlineMs()); a running one keeps what it has: its slots and memory count there from now on, over the limit if need be. The
-	 * length of the new queue is not asked for. False if there is no such query or queue.
+	 * (DeadlineMs()); if as many wait there as may, it stays where it is, with its turn (kQueueFull). A running one keeps what it has: its
+	 * slots and memory count there from now on, over the limit if need be.
 	 */
-	bool Move(QueryHandle handle, int32_t queue, double now_ms) noexcept;
+	MoveOutcome Move(QueryHandle handle, int32_t queue, double now_ms) noexcept;
 	/* Whether the query could be restarted now without anybody noticing: true before its first run, false from its first row on. */
 	void SetRestartable(QueryHandle handle, bool restartable) noexcept;
 	/* The next query that is to be asked to give way, or kNoQuery; each request is returned once. It may go on if it cannot any more. */
@@ -142,6 +143,7 @@ class Policy {
 	void Positions(std::span<int32_t> positions) const noexcept;
 	double DeadlineMs(QueryHandle handle) const noexcept;   /* of a queued query, under the present configuration; else 0 */
 	QueueCounters Counters(int32_t queue) const noexcept;
+	bool IsFull(int32_t queue) const noexcept;      /* as many wait in it as may */
 	bool IsOverSlots(int32_t queue) const noexcept; /* more is taken than it may use: Requeue() would have its query wait */
 	int32_t max_queries() const noexcept;
 	int32_t num_active() const noexcept;                    /* entries in use */
@@ -173,6 +175,7 @@ class Policy {
 		kRestartableFlag = 16,
 		kAskedFlag = 32,        /* running: it was asked to give way, and has not answered */
 		kVictimFlag = 64,       /* ... and its owner does not know yet: in victims_ */
+		kSuperuserFlag = 128,   /* may run in the superusers' lane */
 	};
 
 	struct Entry {
@@ -266,6 +269,7 @@ class Policy {
 	void Unlink(QueryHandle handle) noexcept;
 	void Enqueue(QueryHandle handle) noexcept;
 	void Dequeue(QueryHandle handle) noexcept;
+	void Tell(QueryHandle handle) noexcept;
 	void DropUntaken(QueryHandle handle) noexcept;
 	/* room.hpp, room.cpp */
 	double WaitedMs(const Entry &entry) const noexcept;
@@ -362,7 +366,9 @@ class Policy {
 	bool SomebodyWaitsForPool() const noexcept;
 	/* control.cpp */
 	void Count(const Entry &entry, int sign) noexcept;
+	bool MayWaitIn(const Entry &entry, int32_t queue) const noexcept;
 	bool SuperuserStarts(QueryHandle handle, bool may_wait) noexcept;
+	bool StartSuperuser() noexcept;
 	/* invariants.cpp */
 	struct Recount;
 	const char *CheckFixed() const noexcept;
@@ -390,6 +396,7 @@ class Policy {
 	int32_t withheld_slots_;        /* unused guarantees of automatic queues in which somebody waits */
 	int32_t ceiling_;               /* limit of the pool when it last saturated the machine; 0 = not yet, or left behind since */
 	int32_t num_superusers_;        /* that run in their lane */
+	int32_t num_lane_waiters_;      /* queued ones that may run in it */
 	uint32_t num_slot_changes_;     /* ever; the latest are in slot_changes_ */
 	double clock_ms_;               /* caller's clock + offset_ms_; never goes back */
 	double offset_ms_;

@@ -121,7 +121,7 @@ struct QueryRequest {
 	int64_t memory_kb;          /* reservation wanted */
 	double queue_timeout_ms = -1; /* 0 = none; negative = that of the queue */
 	bool maintenance = false;     /* Lane::kMaintenance: admitted at once, with what is free of memory_kb, perhaps nothing */
-	bool superuser_lane = false;  /* takes Lane::kSuperuser if it would have to wait and there is one */
+	bool superuser_lane = false;  /* takes Lane::kSuperuser if it would have to wait, at once or when there is room in it */
 	float load = 0;               /* how much it keeps the machine busy beside others, processors; 0 = unknown, taken for 1 */
 };
 
@@ -141,6 +141,8 @@ struct Decision {
 
 /* What a deadline means to its query. */
 enum class DeadlineOutcome : uint8_t { kTooEarly = 0, kForced, kTimedOut /* the queue wants an error; the entry is freed */ };
+
+enum class MoveOutcome : uint8_t { kNone = 0 /* no such query or queue */, kMoved, kQueueFull };
 
 /* What becomes of a query that was asked to give way. */
 enum class Preemption : uint8_t {

@@ -87,6 +87,14 @@ void Policy::Positions(std::span<int32_t> positions) const noexcept
 	}
 }
 
+bool Policy::IsFull(int32_t queue) const noexcept
+{
+	if (queue < 0 || queue >= config_.num_queues)
+		return false;
+	const int32_t most = config_.queues[queue].max_queue_length;
+	return most >= 0 && queues_[queue].counters.num_queued >= most;
+}
+
 bool Policy::IsOverSlots(int32_t queue) const noexcept
 {
 	return queue >= 0 && queue < config_.num_queues && OverSlots(queues_[queue]);
