@@ -148,7 +148,6 @@ void CreateState(char *memory, const Layout &layout)
 	pg_atomic_init_u32(&shared->flush_done, 0);
 	pg_atomic_init_u32(&shared->rules_news, 0);
 	pg_atomic_init_u32(&shared->saturation_permille, 0);
-	pg_atomic_init_u32(&shared->priorities_seen, 0);
 	for (float &reading : shared->saturation.of)
 		reading = -1;
 	for (pg_atomic_uint64 &wanted : shared->wanted_plans)

@@ -202,7 +202,6 @@ struct SharedState {
 	pg_atomic_uint32 rules_news;          /* grows whenever a rule fires; never set back, unlike the counter: the launcher goes by it */
 	pg_atomic_uint32 saturation_permille; /* the launcher's last reading of the fullest resource */
 
-	pg_atomic_uint32 priorities_seen;     /* bit = Priority of a statement that was managed since the server started */
 
 	/* Fingerprints whose row wlm.plan lacks although recall knows them; the next execution sends the plan again. */
 	pg_atomic_uint64 wanted_plans[kWantedPlans];

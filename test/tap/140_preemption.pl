@@ -52,12 +52,24 @@ $teachers[0]->send('SELECT nap(3) + x FROM news');
 $teachers[1]->send('SELECT nap(4)');
 $teachers[2]->send('SELECT id, nap(0.03) FROM numbers');
 is($_->finish->{error}, '', "$_->{name} is done") for @teachers;
-$high->do($urgent);
 eventually($admin, 'SELECT learner_pending_bytes FROM wlm.status()', 0, 'and it was learned from');
+
+# ---- nobody of another priority was ever seen or configured: the first one that comes is given way to ----
+
+my $since = time;
+$low->send('SELECT nap(3) + x FROM news');
+await_state($admin, $low, 'running');
+usleep(300_000);
+is($high->query($urgent)->{error}, '', 'the first of its priority runs');
+cmp_ok(time - $since, '<', 2.5, 'before the other has ended');
+is($low->finish->{error}, '', 'which ends as well');
+is(last_of($low, 'num_preempted'), 1, 'it gave way');
+
+eventually($admin, 'SELECT learner_pending_bytes FROM wlm.status()', 0, 'the urgent one is known as well');
 
 # ---- it gives way, with one slot for both ----
 
-my $since = time;
+$since = time;
 $low->send('SELECT nap(3) + x FROM news');
 await_state($admin, $low, 'running');
 usleep(300_000);

@@ -284,8 +284,6 @@ ManagedQuery *BeginQuery(QueryDesc *query_desc, int eflags)
 	BeginRules(query, LocalWorkload(), next_queue);
 
 	const double arrived_ms = NowMs();
-	if (unlikely((pg_atomic_read_u32(&shared->priorities_seen) & 1u << static_cast<int>(priority)) == 0))
-		pg_atomic_fetch_or_u32(&shared->priorities_seen, 1u << static_cast<int>(priority));
 	const bool may_wait = query->applied && MayWait(query_desc, HasManagedQueries());
 	const Decision decision = Decide(query, may_wait, arrived_ms);
 

@@ -53,23 +53,6 @@ Attempts *current = nullptr;
 
 /* ---- which queries ---- */
 
-/* Whether anybody of higher priority could ever wait for this one. */
-bool HasBetters(Priority priority)
-{
-	const Workload &workload = LocalWorkload();
-	const int above = static_cast<int>(priority) + 1;
-
-	if (pg_atomic_read_u32(&shared->priorities_seen) >> above != 0)
-		return true;
-	for (int i = 0; i < workload.num_queues; i++)
-		if (workload.limits[i].in_use && workload.limits[i].priority > priority)
-			return true;
-	for (int i = 0; i < workload.num_user_priorities; i++)
-		if (workload.user_priorities[i].priority > priority)
-			return true;
-	return false;
-}
-
 bool MayHop(int queue)
 {
 	const RuleSet &rules = LocalWorkload().rules;
@@ -80,12 +63,15 @@ bool MayHop(int queue)
 	return false;
 }
 
-/* A query of unknown length is taken for long. */
+/*
+ * A query of unknown length is taken for long. Whether anybody of higher priority is there is not asked: one may come while this runs, and a
+ * second start is nothing beside a second of execution.
+ */
 bool IsWorthIt(const Experience &experience)
 {
 	if (experience.time.HasOpinion() && static_cast<double>(experience.time.At(0)) < kLeastRestartableMs)
 		return false;
-	return (setting::preemption && HasBetters(static_cast<Priority>(experience.priority))) || MayHop(experience.queue);
+	return (setting::preemption && static_cast<Priority>(experience.priority) < Priority::kCritical) || MayHop(experience.queue);
 }
 
 /* EXECUTE fills a store first, from which the client is served afterwards. Cursors do too, but are fetched from. */

@@ -62,7 +62,8 @@ void FlushObservations(int64 timeout_ms)
 	if (RecoveryInProgress())
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		                errmsg("recovery is in progress"),
-		                errdetail("A standby predicts and admits, but stores no observations.")));
+		                errdetail("A standby predicts and admits, but stores no observations."),
+		                errhint("Call it on the primary.")));
 	CopyWorkerState(&state);
 	RequireLauncher(state);
 
@@ -76,7 +77,7 @@ void FlushObservations(int64 timeout_ms)
 		if (TimestampDifferenceExceeds(started, GetCurrentTimestamp(), static_cast<int>(timeout_ms)))
 			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
 			                errmsg("observations were not stored within %lld ms", static_cast<long long>(timeout_ms)),
-			                state.problem[0] != '\0' ? errdetail("%s", state.problem) : 0,
+			                state.problem[0] != '\0' ? errdetail("The worker has this problem: %s.", state.problem) : 0,
 			                errhint("See wlm.status() and the server log.")));
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kPollMs, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
@@ -85,7 +86,7 @@ void FlushObservations(int64 timeout_ms)
 	if (!state.history_available)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		                errmsg("there are no tables to store observations in"),
-		                state.problem[0] != '\0' ? errdetail("%s", state.problem) : 0,
+		                state.problem[0] != '\0' ? errdetail("The worker has this problem: %s.", state.problem) : 0,
 		                errhint("Run CREATE EXTENSION pg_wlm in database \"%s\".", setting::database)));
 }
 
