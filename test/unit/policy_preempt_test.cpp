@@ -271,6 +271,21 @@ TEST_F(PreemptTest, WhoHasSentARowIsLeftAloneAndAnotherIsAsked)
 	EXPECT_EQ(other, policy->TakeVictim());
 }
 
+/* Its owner drops what comes between two attempts, and says so by offering himself anew. */
+TEST_F(PreemptTest, WhoBeginsAnewCanBeAskedAgain)
+{
+	Start();
+	Arrive({});
+	const Decision low = ArriveRestartable({.priority = Priority::kLow, .time_ms = 60000});
+	const Decision high = Arrive({.priority = Priority::kHigh});
+	ASSERT_EQ(low.handle, policy->TakeVictim());
+	policy->SetRestartable(low.handle, true);
+	Tick();
+	EXPECT_EQ(low.handle, policy->TakeVictim());
+	EXPECT_EQ(Preemption::kWaits, policy->GiveWay(low.handle, now));
+	EXPECT_EQ(high.handle, policy->TakeAdmitted());
+}
+
 TEST_F(PreemptTest, WhoDoesNotAnswerIsNotWaitedFor)
 {
 	Start();

@@ -112,7 +112,7 @@ class Policy {
 	 * slots and memory count there from now on, over the limit if need be.
 	 */
 	MoveOutcome Move(QueryHandle handle, int32_t queue, double now_ms) noexcept;
-	/* Whether the query could be restarted now without anybody noticing: true before its first run, false from its first row on. */
+	/* Can it be restarted and nobody notices: true before each attempt (older requests are over), false from its first row on. */
 	void SetRestartable(QueryHandle handle, bool restartable) noexcept;
 	/* The next query that is to be asked to give way, or kNoQuery; each request is returned once. It may go on if it cannot any more. */
 	QueryHandle TakeVictim() noexcept;

@@ -264,7 +264,7 @@ void Policy::SetRestartable(QueryHandle handle, bool restartable) noexcept
 	if (!InUse(handle))
 		return;
 	Entry &entry = entries()[handle];
-	if (!restartable && entry.state == QueryState::kRunning)
+	if (entry.state == QueryState::kRunning)
 		Unask(handle);
 	CountRestartable(entry, -1);
 	entry.flags = static_cast<uint8_t>(restartable ? entry.flags | kRestartableFlag : entry.flags & ~kRestartableFlag);
