@@ -34,6 +34,7 @@ SELECT count(DISTINCT s) > 1 AS several_processes, count(DISTINCT split_part(s, 
        min(split_part(s, ' ', 1)::int) > 4096 AS raised
 FROM (SELECT seen() AS s, pad FROM several ORDER BY pad, k) s;
 
+SET enable_hashagg = off; -- which 18 prefers
 SET wlm.mode = off;
 SELECT sorts_on_disk > 0 AS spilled FROM on_disk('SELECT * FROM several ORDER BY pad, k');
 SELECT sorts_on_disk > 0 AS spilled FROM on_disk('SELECT k, count(pad) FROM several GROUP BY k');
@@ -51,6 +52,7 @@ END
 $$;
 SELECT sorts_on_disk > 0 AS spilled FROM on_disk('SELECT * FROM several ORDER BY pad, k');
 SELECT sorts_on_disk > 0 AS spilled FROM on_disk('SELECT k, count(pad) FROM several GROUP BY k');
+RESET enable_hashagg;
 
 -- One work_mem for all operators: what functions see, and what the limits are multiples of.
 SET wlm.grant_scope = 'query';
