@@ -150,8 +150,8 @@ note(join(', ', map { "$_: $seen{$_}" } sort keys %seen));
 is($wrong, 0, 'a late abort does not hit the next statement');
 is(join(',', grep { $_ ne 'completed' && $_ ne $aborted->('late') } keys %seen), '', 'each statement ends, or is aborted');
 is(scalar(grep { $_ eq 'completed' } keys %seen) && $seen{ $aborted->('late') } ? 1 : 0, 1, 'both were seen');
-is($admin->value(q{SELECT wlm.flush() IS NOT NULL AND (SELECT count(*) FROM wlm.rule_action WHERE applied) = }
-	. ($seen{ $aborted->('late') } || 0)), 't', 'each abort is recorded as applied');
+$admin->do('SELECT wlm.flush()'); # a statement of its own: what it writes is younger than its snapshot
+is($admin->value('SELECT count(*) FROM wlm.rule_action WHERE applied'), $seen{ $aborted->('late') } || 0, 'each abort is recorded as applied');
 recorded($user);
 settled($admin, 'nothing is left behind');
 
