@@ -20,8 +20,8 @@ namespace wlm::test {
 struct Coverage {
 	uint64_t events = 0, express = 0, queued = 0, forced = 0, let_in = 0, timed_out = 0, full = 0, table_full = 0, evicted = 0,
 		configured = 0, jumps = 0, order_checks = 0, untaken_deaths = 0, over_budget = 0, passing = 0, maintenance = 0, grown = 0,
-		growth_refused = 0, stopped = 0, alone = 0, superusers = 0, pool_moves = 0, loans = 0, guarded = 0, moved = 0, move_refused = 0, paused = 0,
-		asked = 0, gave_way = 0, refused = 0, went_on = 0, later = 0, corrected = 0;
+		growth_refused = 0, stopped = 0, alone = 0, superusers = 0, pool_moves = 0, loans = 0, guarded = 0, moved = 0, move_refused = 0,
+		paused = 0, asked = 0, gave_way = 0, refused = 0, went_on = 0, later = 0, corrected = 0;
 	int64_t most_waiting = 0;
 
 	/* All but what may be rare. */

@@ -132,11 +132,14 @@ class Shadow : public ShadowBooks {
 	void CheckSuperuser(const ShadowQuery &query)
 	{
 		int32_t others = 0;
-		for (const ShadowQuery &other : queries)
+		bool alone = true; /* nobody waited beside him, nor starts after him, since he claims nothing any more */
+		for (const ShadowQuery &other : queries) {
 			others += &other != &query && other.superuser && other.state == QueryState::kRunning ? 1 : 0;
+			alone = alone && (&other == &query || other.state != QueryState::kQueued);
+		}
 		if (others >= config.superuser_slots)
 			Complain("more superusers than their lane has");
-		if (policy_->num_queued() == 0 && !MayBeLater() && !Paused(query.queue) && SlotFree(query) &&
+		if (alone && !MayBeLater() && !Paused(query.queue) && SlotFree(query) &&
 			MemoryFits(query, true) && !Stopped(query))
 			Complain("a superuser left the normal lane although there was room");
 	}
@@ -389,10 +392,11 @@ class Shadow : public ShadowBooks {
 				if (Waited(query) + 0.1 < config.max_wait_ms)
 					sure = std::max(sure, Waited(query));
 			}
-			if (more > 0 && (more > 1 || !(most > 0) || now - queue.started < most - 0.1 || now - queue.let_in_at < 0.01 * most - 0.1 ||
-							 longest < most - 0.1))
+			if (more > 0 && (more > 1 || !(most > 0) || now - queue.started < most - 0.1 || now - queue.let_in_at < 0.1 * most - 0.1 ||
+							 longest < most - 0.1 || config.queues[i].intake == Intake::kPaused))
 				Complain("let in to a queue that moves");
-			if (more == 0 && most > 0 && sure > most + 0.1 && now - queue.stirred > most + 0.1)
+			if (more == 0 && most > 0 && sure > most + 0.1 && now - queue.stirred > most + 0.1 &&
+				now - queue.let_in_at > 0.1 * most + 0.1 && config.queues[i].intake != Intake::kPaused)
 				Complain("nobody is let in to a queue that stands still");
 			queue.let_in += more;
 			queue.let_in_at = more > 0 ? now : queue.let_in_at;

@@ -190,8 +190,10 @@ Moved Move(int pid, const Statements &statements, const char *name)
 [[noreturn]] void RaiseQueueFull(int pid, const char *queue, const Moved &moved)
 {
 	ereport(ERROR, (errcode(ERRCODE_TOO_MANY_CONNECTIONS), errmsg("workload queue \"%s\" is full", queue),
-	                errdetail_plural("%d statement waits in it, and its max_queue_length is %d; the statement of process %d stays where it is.",
-	                                 "%d statements wait in it, and its max_queue_length is %d; the statement of process %d stays where it is.",
+	                errdetail_plural("%d statement waits in it, and its max_queue_length is %d; "
+	                                 "the statement of process %d stays where it is.",
+	                                 "%d statements wait in it, and its max_queue_length is %d; "
+	                                 "the statement of process %d stays where it is.",
 	                                 static_cast<unsigned long>(moved.num_queued), moved.num_queued, moved.max_queue_length, pid),
 	                errhint("Try again later, or raise max_queue_length with wlm.alter_queue().")));
 }

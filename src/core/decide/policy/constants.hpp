@@ -33,10 +33,10 @@ inline constexpr uint64_t kStrides[] = {32, 16, 8, 4, 2, 1};
 inline constexpr uint64_t kMaxLag = 32;             /* a level that had no slot does not save up more than this */
 
 /*
- * Of max_standstill, between two that are let in to a queue that stands still: 3 s of 5 minutes. If they are what its running queries
- * wait for, one of a hundred waiting ones comes in within as long again; if all that runs is merely long, not everybody comes at once.
+ * Of max_standstill, between two that are let in to a queue that stands still: 30 s of 5 minutes. If one of them is what its running
+ * queries wait for, it comes in soon; if all that runs is merely long, its limits stay nearly what they are.
  */
-inline constexpr double kLetInPart = 0.01;
+inline constexpr double kLetInPart = 0.1;
 
 /* Express lane: Db2's exceptions, and what may pass while a starved query waits for memory. */
 inline constexpr double kExpressQueryShare = 0.02;

@@ -305,11 +305,11 @@ void Policy::Tick(double now_ms, const Saturation &saturation) noexcept
 	LookForVictims();
 }
 
-/* Nobody started here in his turn for that long; whom a standstill lets in, he does not end it. */
+/* Nobody started here in his turn for that long, although he might; whom a standstill lets in, he does not end it. */
 bool Policy::StandsStill(const QueueState &queue) const noexcept
 {
 	const double most = config_.max_standstill_ms;
-	return most > 0 && clock_ms_ - queue.started_ms + policy::kClockSlackMs >= most &&
+	return most > 0 && queue.paused == 0 && clock_ms_ - queue.started_ms + policy::kClockSlackMs >= most &&
 		clock_ms_ - queue.let_in_ms + policy::kClockSlackMs >= policy::kLetInPart * most;
 }
 

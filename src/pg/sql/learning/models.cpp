@@ -260,7 +260,8 @@ WLM_FUNCTION(wlm_rollback)
 
 	if (problem != nullptr)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-		                errmsg("version %d of expert \"%s\" cannot be used", version, name), errdetail_internal("%c%s.", pg_toupper(static_cast<unsigned char>(problem[0])), problem + 1),
+		                errmsg("version %d of expert \"%s\" cannot be used", version, name),
+		                errdetail_internal("%c%s.", pg_toupper(static_cast<unsigned char>(problem[0])), problem + 1),
 		                errhint("Delete its row from wlm.model to go back further.")));
 	values[1] = Int32GetDatum(version);
 	wlm::ExecuteSpi("UPDATE wlm.model SET state = 'retired' WHERE expert = $1 AND state = 'champion'", SPI_OK_UPDATE, 1,
