@@ -64,8 +64,8 @@ bool MayHop(int queue)
 }
 
 /*
- * A query of unknown length is taken for long. Whether anybody of higher priority is there is not asked: one may come while this runs, and a
- * second start is nothing beside a second of execution.
+ * A query of unknown length is taken for long. Whether anybody of higher priority is there is not asked: one may come while
+ * this runs, and a second start is nothing beside a second of execution.
  */
 bool IsWorthIt(const Experience &experience)
 {
