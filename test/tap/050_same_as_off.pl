@@ -261,7 +261,7 @@ is($node->safe_psql('original', 'SET wlm.bypass = on; SELECT reserved_kb, num_ac
 	'nothing stays reserved');
 
 my @parallel = (max_parallel_workers_per_gather => 2, min_parallel_table_scan_size => 0, parallel_setup_cost => 0,
-	parallel_tuple_cost => 0, force_parallel_mode => 'off');
+	parallel_tuple_cost => 0, ($node->pg_version < 16 ? 'force_parallel_mode' : 'debug_parallel_query') => 'off');
 $off = answers(@parallel, 'wlm.mode' => 'off', work_mem => '512kB');
 same(answers(@parallel, @raised), $off, 'parallel');
 $node->safe_psql('original', "SELECT wlm.flush()");

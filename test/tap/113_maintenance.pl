@@ -15,13 +15,14 @@ my $node = start_node('maintenance', [
 my $admin = prepare_node($node);
 my $session = session($node, name => 'builder');
 
-# 100,000 rows of 4 + 33 bytes. seen() notes what it finds in force, stops() waits for lock 7.
+# 100,000 rows of 4 + 33 bytes. seen() notes what it finds in force, stops() waits for lock 7. From 17 on maintenance has a
+# search_path of its own.
 $session->do($_) for (
 	q{CREATE TABLE data AS SELECT i, md5(i::text) AS t, ARRAY[i % 100, i % 1000] AS list FROM generate_series(1, 100000) i},
 	'ANALYZE data',
 	'CREATE SEQUENCE last_seen MINVALUE 0',
 	q{CREATE FUNCTION seen(x integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
-		$$BEGIN IF x = 100 THEN PERFORM setval('last_seen', pg_size_bytes(current_setting('maintenance_work_mem')) / 1024); END IF;
+		$$BEGIN IF x = 100 THEN PERFORM setval('public.last_seen', pg_size_bytes(current_setting('maintenance_work_mem')) / 1024); END IF;
 		RETURN x; END$$},
 	q{CREATE FUNCTION stops(x integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
 		$$BEGIN IF x = 100 THEN PERFORM pg_advisory_xact_lock_shared(7); END IF; RETURN x; END$$},

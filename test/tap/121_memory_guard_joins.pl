@@ -75,13 +75,14 @@ $session->do('RESET max_parallel_workers');
 
 # ---- a table that cannot split ----
 
-# All rows have one key, which the planner cannot see. An anti join hashes its right side. The one row that finds them all
+# All rows have one key, which the planner cannot see; nor that those of the other side differ, so that also from 16 on, where
+# it may choose, it hashes the smaller one. The one row that finds them all
 # sleeps while they are in memory. The limit is the user's own choice.
 $session->do($_) for ('SET max_parallel_workers_per_gather = 0', q{SET work_mem = '4MB'});
-my $skewed = 'SELECT count(*) FROM probe p WHERE NOT EXISTS (SELECT FROM large l WHERE l.id / 1000000 = p.id
+my $skewed = 'SELECT count(*), max(p.pad) FROM probe p WHERE NOT EXISTS (SELECT FROM large l WHERE l.id / 1000000 = p.id * 1
 	AND sleeps(l.id, %s) + p.id + length(l.pad) < 0)';
 $plan = join "\n", map { $_->[0] } @{ $session->do('EXPLAIN ' . sprintf($skewed, 0))->{rows} };
-like($plan, qr/Hash (Right )?Anti Join/, 'an anti join');
+like($plan, qr/Hash Anti Join/, 'an anti join');
 $session->send(sprintf($skewed, 6));
 eventually($admin, "SELECT real_kb > 2 * granted_kb AND real_kb > 2 * reserved_kb AND real_kb > 50000 $view", 't',
 	'a skewed table grows past what was granted, and is seen');
@@ -101,7 +102,7 @@ my ($held, $granted) = ($answer->{detail} || '') =~ /holds (\d+) kB and was gran
 cmp_ok($held || 0, '>', 2 * ($granted || 0), 'which say why');
 $admin->do($_) for ('ALTER SYSTEM SET wlm.guard_limit = 20000000', 'SELECT pg_reload_conf()');
 eventually($admin, 'SELECT memory_pressure FROM wlm.status()', 'none', 'no pressure any more');
-is($session->value(sprintf($skewed, 0)), 180_001, 'with room it ends');
+is($session->query(sprintf($skewed, 0))->{rows}[0][0], 180_001, 'with room it ends');
 settled($admin, 'nothing is left behind');
 
 $node->stop;
