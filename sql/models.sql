@@ -23,6 +23,9 @@ BEGIN
 		PERFORM count(*) FROM (SELECT * FROM model_data WHERE id > i * 10 ORDER BY t, id OFFSET 0) s;
 		PERFORM k, count(*) FROM model_data a GROUP BY k ORDER BY 2;
 		PERFORM count(*) FROM model_data a JOIN model_data b USING (id) WHERE a.k < i;
+		IF i = 20 THEN
+			PERFORM wlm.flush(); -- the second half finds the first one learned
+		END IF;
 	END LOOP;
 END $$;
 SELECT wlm.flush();
