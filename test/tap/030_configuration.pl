@@ -130,6 +130,14 @@ is($other->query('SELECT count(*) FROM wlm.activity')->{sqlstate}, '', 'what goe
 $other->do('DROP EXTENSION pg_wlm');
 is($admin->value($queues), 'names 1, one 1, three 1', 'nor has dropping it there');
 
+# DROP EXTENSION waits for who writes, and never in a circle: he locks what it locks first.
+my $locker = session($node, name => 'locker');
+$locker->do($_) for ('BEGIN', 'LOCK TABLE wlm.history IN SHARE MODE');
+$sessions[1]->do($statement);
+eventually($admin, q{SELECT count(*) > 0 FROM pg_locks e JOIN pg_locks h USING (pid) WHERE e.classid = 'pg_extension'::regclass AND e.granted
+	AND h.relation = 'wlm.history'::regclass AND NOT h.granted}, 't', 'who stores history keeps the extension from being dropped');
+$locker->do('ROLLBACK');
+
 # DROP EXTENSION while statements run and wait
 $holder = hold_slot($admin, $node);
 $sessions[0]->send($statement);

@@ -99,7 +99,7 @@ ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM wlm.activity W
 $node->safe_psql('postgres', "SELECT pg_cancel_backend($running)");
 $waiter->{handle}->finish;
 $holder->{handle}->finish;
-like(${ $waiter->{out} }, qr/Execution Time.*Workload Manager/s, 'and shows the group after it ran');
+like(${ $waiter->{out} }, qr/(?=.*actual time)(?=.*Execution Time).*Workload Manager/s, 'and shows the group after it ran');
 ok($node->poll_query_until('postgres', 'SELECT num_active = 0 AND reserved_kb = 0 FROM wlm.status()'), 'nothing is left');
 is($node->safe_psql('postgres', 'SELECT num_errors FROM wlm.status()'), '0', 'no failure');
 

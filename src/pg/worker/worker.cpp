@@ -14,11 +14,13 @@
 
 extern "C" {
 #include "access/xact.h"
+#include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
+#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -251,10 +253,24 @@ void RunWorker(uint32 tasks)
 
 }  // namespace
 
+namespace {
+
+/* DROP EXTENSION locks it before our tables, so that neither waits for a table of the other: it would be the victim of that deadlock. */
+void KeepExtension()
+{
+	const Oid extension = get_extension_oid("pg_wlm", true);
+
+	if (OidIsValid(extension))
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+}
+
+}  // namespace
+
 void BeginWork(const char *activity)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	KeepExtension();
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, activity);
