@@ -78,6 +78,17 @@ bool IsWatched(const NodeEntry *parent, const PlanState *input)
 	return entry != nullptr && entry->parent == parent && entry->as_child != nullptr;
 }
 
+/* One call of the node with its own limit; With a `handler`, `input` gets the session's by it. */
+TupleTableSlot *RunInWindow(NodeEntry *entry, PlanState *state, PlanState *input = nullptr, NodeHandler handler = nullptr)
+{
+	OpenWindow(entry);
+	if (handler != nullptr && entry->open)
+		WatchInput(entry, input, handler);
+	TupleTableSlot *const slot = entry->real(state);
+	CloseWindow(entry);
+	return slot;
+}
+
 bool HasParameters(const PlanState *state) { return !bms_is_empty(state->plan->allParam); }
 
 }  // namespace
@@ -92,11 +103,7 @@ TupleTableSlot *RunSort(NodeEntry *entry, PlanState *state)
 		return entry->real(state);
 
 	PlanState *const input = outerPlanState(state);
-	OpenWindow(entry);
-	if (entry->open)
-		WatchInput(entry, input, FirstRow);
-	TupleTableSlot *const slot = entry->real(state);
-	CloseWindow(entry);
+	TupleTableSlot *const slot = RunInWindow(entry, state, input, FirstRow);
 	InputComplete(entry);
 	if (!entry->may_rescan || (sort->randomAccess && !sort->bounded && !HasParameters(input)))
 		SetNodeHandler(entry, nullptr);
@@ -111,11 +118,7 @@ TupleTableSlot *RunMaterial(NodeEntry *entry, PlanState *state)
 		return entry->real(state);
 
 	PlanState *const input = outerPlanState(state);
-	OpenWindow(entry);
-	if (entry->open)
-		WatchInput(entry, input, FirstRow);
-	TupleTableSlot *const slot = entry->real(state);
-	CloseWindow(entry);
+	TupleTableSlot *const slot = RunInWindow(entry, state, input, FirstRow);
 	if (!entry->may_rescan || ((material->eflags & EXEC_FLAG_REWIND) != 0 && !HasParameters(input)))
 		SetNodeHandler(entry, nullptr);
 	return slot;
@@ -154,11 +157,7 @@ TupleTableSlot *RunIncrementalSort(NodeEntry *entry, PlanState *state)
 	IncrementalSortState *const sort = As<IncrementalSortState>(state);
 	PlanState *const input = outerPlanState(state);
 
-	OpenWindow(entry);
-	if (entry->open)
-		WatchInput(entry, input, OutsideOfWindow);
-	TupleTableSlot *const slot = entry->real(state);
-	CloseWindow(entry);
+	TupleTableSlot *const slot = RunInWindow(entry, state, input, OutsideOfWindow);
 	/* both are kept, even by a rescan */
 	if (sort->fullsort_state != nullptr && sort->prefixsort_state != nullptr) {
 		LeaveInput(entry, input, OutsideOfWindow);
@@ -169,12 +168,7 @@ TupleTableSlot *RunIncrementalSort(NodeEntry *entry, PlanState *state)
 
 TupleTableSlot *RunByGroups(NodeEntry *entry, PlanState *state)
 {
-	OpenWindow(entry);
-	if (entry->open)
-		WatchInput(entry, outerPlanState(state), OutsideOfWindow);
-	TupleTableSlot *const slot = entry->real(state);
-	CloseWindow(entry);
-	return slot;
+	return RunInWindow(entry, state, outerPlanState(state), OutsideOfWindow);
 }
 
 TupleTableSlot *RunRecursiveUnion(NodeEntry *entry, PlanState *state)
@@ -193,9 +187,7 @@ TupleTableSlot *RunBitmapHeapScan(NodeEntry *entry, PlanState *state)
 {
 	if (As<BitmapHeapScanState>(state)->initialized)
 		return entry->real(state);
-	OpenWindow(entry);
-	TupleTableSlot *const slot = entry->real(state);
-	CloseWindow(entry);
+	TupleTableSlot *const slot = RunInWindow(entry, state);
 	if (!entry->may_rescan)
 		SetNodeHandler(entry, nullptr);
 	return slot;
@@ -203,9 +195,7 @@ TupleTableSlot *RunBitmapHeapScan(NodeEntry *entry, PlanState *state)
 
 TupleTableSlot *RunOnce(NodeEntry *entry, PlanState *state)
 {
-	OpenWindow(entry);
-	TupleTableSlot *const slot = entry->real(state);
-	CloseWindow(entry);
+	TupleTableSlot *const slot = RunInWindow(entry, state);
 	if (!entry->may_rescan || !HasParameters(state))
 		SetNodeHandler(entry, nullptr);
 	return slot;
