@@ -19,6 +19,7 @@ extern "C" {
 #include "pg/shared_state.hpp"
 #include "pg/sql/forecast.hpp"
 #include "pg/sql/plan_text.hpp"
+#include "pg/sql/sentence.hpp"
 
 namespace wlm {
 
@@ -160,11 +161,9 @@ WLM_FUNCTION(wlm_classify)
 	PlannedStmt *statement = wlm::PlanText(sql, "classify()");
 	const wlm::StatementForecast *forecast = wlm::ForecastStatement(statement, false);
 
-	if (!forecast->managed) {
-		const char *const reason = forecast->unmanaged_reason;
+	if (!forecast->managed)
 		ereport(NOTICE, (errmsg("the statement would not be managed"),
-		                 errdetail_internal("%c%s.", pg_toupper(static_cast<unsigned char>(*reason)), reason + 1)));
-	}
+		                 errdetail_internal("%s", wlm::AsSentence(forecast->unmanaged_reason))));
 	wlm::PutQueues(set, *forecast);
 	return static_cast<Datum>(0);
 }

@@ -22,6 +22,7 @@ extern "C" {
 #include "pg/models/published_models.hpp"
 #include "pg/shared_state.hpp"
 #include "pg/sql/learning/models.hpp"
+#include "pg/sql/sentence.hpp"
 
 namespace wlm {
 
@@ -40,7 +41,7 @@ void RequireExchangeable(ModelId which)
 [[noreturn]] void RefuseContent(const char *reason)
 {
 	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("this is not a model that can be used"),
-	                errdetail_internal("%c%s.", pg_toupper(static_cast<unsigned char>(reason[0])), reason + 1),
+	                errdetail_internal("%s", wlm::AsSentence(reason)),
 	                errhint("Export it again with wlm.export_model() on a server of the same version of pg_wlm, and "
 	                        "compare md5() of both.")));
 	pg_unreachable();

@@ -28,6 +28,7 @@ extern "C" {
 #include "pg/shared_state.hpp"
 #include "pg/sql/learning/models.hpp"
 #include "pg/sql/learning/trial.hpp"
+#include "pg/sql/sentence.hpp"
 
 namespace wlm {
 
@@ -261,7 +262,7 @@ WLM_FUNCTION(wlm_rollback)
 	if (problem != nullptr)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
 		                errmsg("version %d of expert \"%s\" cannot be used", version, name),
-		                errdetail_internal("%c%s.", pg_toupper(static_cast<unsigned char>(problem[0])), problem + 1),
+		                errdetail_internal("%s", wlm::AsSentence(problem)),
 		                errhint("Delete its row from wlm.model to go back further.")));
 	values[1] = Int32GetDatum(version);
 	wlm::ExecuteSpi("UPDATE wlm.model SET state = 'retired' WHERE expert = $1 AND state = 'champion'", SPI_OK_UPDATE, 1,
